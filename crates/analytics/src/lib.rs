@@ -1,0 +1,1 @@
+//! Aggregation, freshness and metrics of prefix use: pure, no input or output, no clock.

@@ -1,0 +1,2 @@
+//! The `prefix-indexer` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Ranks prompt prefixes by their use, so that a cold KV cache is warmed with what matters.

@@ -1,0 +1,1 @@
+//! The long-lived whole: ingestion, index, recommendations, telemetry.

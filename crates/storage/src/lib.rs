@@ -1,0 +1,18 @@
+//! The index on disk, and the stores behind one trait.
+//!
+//! A store takes batches of events ([`IndexStore::append`], durable when it returns) or whole tables
+//! ([`IndexStore::load`]) and shows a [`View`]: immutable ranked segments, newest first, of which a query reads
+//! as many records as it asks for. The [segment store](StoreKind::Segments) keeps its segments in memory-mapped files beside a
+//! write-ahead log and a manifest; the JSON Lines and memory stores keep the same segments on the heap. Whatever the store,
+//! a segment is written once, already ranked, and holds totals, so merging segments never changes an answer.
+//!
+//! This crate reads no clock, starts no network and does not know what is in its side files. Byte positions are known to
+//! `format` alone, bincode to `codec` alone, and `mmap` holds the only `unsafe`.
+
+mod codec;
+mod error;
+mod mmap;
+mod store;
+
+pub use error::StorageError;
+pub use store::{Appended, Batch, BatchId, Commit, Counters, Forget, IndexStore, Reader, StoreStatus};

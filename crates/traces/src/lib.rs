@@ -1,0 +1,1 @@
+//! Files and streams of prefix use, read into columnar batches.
