@@ -7,26 +7,22 @@
 //! This crate knows threads and clocks, but no network and no command line.
 
 mod active;
-mod bulk;
 mod error;
 mod export;
 mod feedback;
 mod forget;
 mod indexer;
-mod merge;
 mod metrics;
 mod query;
 mod telemetry;
 mod writer;
 
 pub use active::{ActivePrefix, ActiveSet, ActiveSetError};
-pub use bulk::{IngestOptions, IngestProgress, IngestReport, ingest_files};
 pub use error::{ServiceError, TryIngestError};
 pub use export::{ExportFormat, export};
 pub use feedback::{FeedbackError, FeedbackLedger, FeedbackReport, Outcome, OutcomeCount};
 pub use forget::forget;
 pub use indexer::{IndexerOptions, PrefixIndexer, Receipt};
-pub use merge::merge_into;
 pub use metrics::Metrics;
 pub use query::Query;
 pub use telemetry::{JsonLinesSink, TelemetrySink, TracingSink, measure};
