@@ -1,3 +1,5 @@
+//! The facade: everything a program that embeds the index needs, from one crate.
+//!
 #![doc = include_str!("../../../README.md")]
 
 pub use prefix_indexer_analytics as analytics;
