@@ -4,7 +4,9 @@
 //! padding, which is what lets mapped records be read in place. Decoding has a limit, because a hostile length would
 //! otherwise allocate until the process dies, and refuses trailing bytes.
 
-use bincode::{Decode, Encode, config};
+use bincode::config;
+
+pub(crate) use bincode::{Decode, Encode};
 
 /// The most that one decoded value may allocate, in bytes.
 const LIMIT: usize = 1 << 30;

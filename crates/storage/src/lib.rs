@@ -11,14 +11,19 @@
 
 mod codec;
 mod error;
+mod format;
+mod front;
+mod merge;
 mod mmap;
+mod rank;
 mod segment;
 mod source;
 mod store;
 mod view;
 
 pub use error::StorageError;
-pub use segment::{Row, Segment, TablePart, write_merged, write_tables};
+pub use merge::write_merged;
+pub use segment::{Row, Segment, TablePart, write_tables};
 pub use source::Source;
 pub use store::{Appended, Batch, BatchId, Commit, Counters, Forget, IndexStore, Reader, StoreStatus};
-pub use view::{Order, Scope, View};
+pub use view::{Order, Ranked, Scope, View};

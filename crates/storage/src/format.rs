@@ -1,0 +1,5 @@
+//! What the files of an index look like, byte by byte. docs/format.md is the map of it.
+//!
+//! No other file knows a byte position.
+
+pub(crate) mod segment;
