@@ -240,6 +240,35 @@ impl PrefixTable {
         }
     }
 
+    /// The events whose prefix is not in the table, by position, several of one prefix included. `hashes` are those of
+    /// [`hashes`](Self::hashes).
+    ///
+    /// Whoever keeps totals elsewhere [merges](Self::merge) them in for these before the [fold](Self::fold), so that an event
+    /// meets the same state as in a table that was never emptied.
+    pub fn unknown(&self, batch: &EventBatch, hashes: &[u64], unknown: &mut Vec<u32>) {
+        unknown.clear();
+        let scopes: Vec<Option<u32>> = batch
+            .scopes()
+            .iter()
+            .map(|scope| self.scopes.find(batch.str(scope.tenant), batch.str(scope.model_id)))
+            .collect();
+        for (index, &hash) in hashes.iter().enumerate().take(batch.len()) {
+            let bands = batch.bands_at(index, &self.spec);
+            let known = scopes[batch.scope_at(index) as usize]
+                .is_some_and(|scope| self.probe(hash, scope, batch.prefix_id_at(index), bands).is_ok());
+            if !known {
+                unknown.push(index as u32);
+            }
+        }
+    }
+
+    /// The number of a prefix by its names. `layer` and `page_start` count only as far as the key policy lets them.
+    pub fn position(&self, [tenant, model_id, prefix_id]: [&str; 3], layer: u32, page_start: u32) -> Option<usize> {
+        let scope = self.scopes.find(tenant, model_id)?;
+        let bands = self.spec.key_policy.bands(layer, page_start);
+        self.probe(hash(prefix_id, Scopes::hash(tenant, model_id), bands), scope, prefix_id, bands).ok()
+    }
+
     /// Loads what the events of a block will need; the loads do not depend on each other, so they overlap.
     fn warm(&self, block: &[(usize, u64)]) {
         let mask = self.slots.len() - 1;

@@ -29,6 +29,17 @@ impl Scopes {
         number
     }
 
+    pub(super) fn find(&self, tenant: &str, model_id: &str) -> Option<u32> {
+        let mut hash = Self::hash(tenant, model_id);
+        while let Some(&number) = self.by_hash.get(&hash) {
+            if self.names(number) == (tenant, model_id) {
+                return Some(number);
+            }
+            hash = hash.wrapping_add(1);
+        }
+        None
+    }
+
     /// Tenant and model of a number that [`intern`](Self::intern) gave.
     pub(super) fn names(&self, number: u32) -> (&str, &str) {
         let (tenant, model_id) = &self.names[number as usize];
