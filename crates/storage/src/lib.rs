@@ -12,7 +12,13 @@
 mod codec;
 mod error;
 mod mmap;
+mod segment;
+mod source;
 mod store;
+mod view;
 
 pub use error::StorageError;
+pub use segment::{Row, Segment, TablePart, write_merged, write_tables};
+pub use source::Source;
 pub use store::{Appended, Batch, BatchId, Commit, Counters, Forget, IndexStore, Reader, StoreStatus};
+pub use view::{Order, Scope, View};
