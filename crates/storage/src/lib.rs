@@ -11,8 +11,17 @@
 
 mod codec;
 mod error;
+mod files;
+mod format;
+mod id_window;
+mod lock;
+mod log;
+mod log_record;
+mod manifest;
 mod mmap;
+mod seen;
 mod segment;
+mod side;
 mod source;
 mod store;
 mod view;
