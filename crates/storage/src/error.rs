@@ -81,10 +81,8 @@ pub enum StorageError {
         name: String,
     },
     /// An earlier failure left it unknown what is on disk; opening the index again finds out.
-    #[error("{}: {what}; open the index again", path.display())]
+    #[error("{what}; open the index again")]
     Halted {
-        /// The index directory.
-        path: PathBuf,
         /// What failed.
         what: String,
     },

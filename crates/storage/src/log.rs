@@ -94,7 +94,7 @@ impl LogWriter {
     /// Makes all staged records durable with one sync. On failure none of them is in the log, or the log has stopped.
     pub(crate) fn commit(&mut self) -> Result<(), StorageError> {
         if let Some(what) = &self.stopped {
-            return Err(StorageError::Halted { path: self.dir.clone(), what: what.clone() });
+            return Err(StorageError::Halted { what: format!("{}: {what}", self.dir.display()) });
         }
         if self.staged.is_empty() {
             return Ok(());
@@ -210,14 +210,7 @@ pub(crate) struct LogEnd {
     pub(crate) torn: Option<(PathBuf, u64)>,
 }
 
-/// A record as [`read`] shows it.
-pub(crate) struct ReadRecord<'a> {
-    pub(crate) body: &'a [u8],
-    pub(crate) path: &'a Path,
-    pub(crate) offset: u64,
-}
-
-/// Reads the records from number `from` on, in order; `each` may refuse one.
+/// Reads the records from number `from` on, in order; `each` gets their bodies and may refuse one.
 ///
 /// # Errors
 /// [`StorageError::Corrupt`] with the position of what cannot be the trace of a torn write: damage, a missing file, damage with later
@@ -225,7 +218,7 @@ pub(crate) struct ReadRecord<'a> {
 pub(crate) fn read(
     dir: &Path,
     from: u64,
-    mut each: impl FnMut(ReadRecord<'_>) -> Result<(), String>,
+    mut each: impl FnMut(&[u8]) -> Result<(), String>,
 ) -> Result<LogEnd, StorageError> {
     let firsts = files::numbered(&dir.join(files::LOG_DIR), SUFFIX)?;
     // Files that end before `from` are leftovers of a flush that a crash kept from removing them.
@@ -289,7 +282,7 @@ fn read_file(
     from: u64,
     path: &Path,
     end: &mut LogEnd,
-    each: &mut impl FnMut(ReadRecord<'_>) -> Result<(), String>,
+    each: &mut impl FnMut(&[u8]) -> Result<(), String>,
 ) -> Result<(usize, u64), StorageError> {
     let corrupt =
         |offset: usize, what: String| StorageError::Corrupt { path: path.to_owned(), offset: offset as u64, what };
@@ -299,8 +292,7 @@ fn read_file(
         match step {
             Step::Record { body, end: after } => {
                 if number >= from {
-                    let record = ReadRecord { body: &body, path, offset: at as u64 };
-                    each(record).map_err(|what| corrupt(at, what))?;
+                    each(&body).map_err(|what| corrupt(at, what))?;
                     end.records += 1;
                     end.bytes += (after - at) as u64;
                 }
@@ -363,7 +355,7 @@ mod tests {
     fn read_all(dir: &Path, from: u64) -> Result<(Vec<String>, LogEnd), StorageError> {
         let mut bodies = Vec::new();
         let end = read(dir, from, |record| {
-            bodies.push(String::from_utf8_lossy(record.body).into_owned());
+            bodies.push(String::from_utf8_lossy(record).into_owned());
             Ok(())
         })?;
         Ok((bodies, end))

@@ -30,11 +30,14 @@ pub(crate) struct Manifest {
     pub(crate) counters: Counters,
 }
 
-/// A segment by its number, with its size, so that a truncated one is noticed when it is opened.
+/// A segment by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentEntry {
     pub(crate) id: u64,
+    /// Size of its file, so that a truncated one is noticed when it is opened.
     pub(crate) bytes: u64,
+    /// Prefixes that no older segment holds. Here and not in the file alone, because it grows when retention drops older rows.
+    pub(crate) fresh: u64,
 }
 
 /// Learned state by name, and the generation in its file's name.
@@ -91,7 +94,7 @@ mod tests {
         Manifest {
             generation: 9,
             spec: IndexSpec { ladder: "1m,7m".parse().unwrap(), utility: Utility::Latency, key_policy },
-            segments: vec![SegmentEntry { id: 4, bytes: 99 }, SegmentEntry { id: 2, bytes: 5 }],
+            segments: vec![SegmentEntry { id: 4, bytes: 99, fresh: 1 }, SegmentEntry { id: 2, bytes: 5, fresh: 2 }],
             next_segment: 5,
             log_from: 17,
             sources: vec![SourcePosition {

@@ -70,7 +70,7 @@ impl Seen {
         self.unsaved.1 += 1;
     }
 
-    /// Remembers an event until [`settle`](Self::settle) or [`abandon`](Self::abandon); whether it was new.
+    /// Remembers an event until [`push_admitted`](Self::push_admitted) or [`abandon`](Self::abandon); whether it was new.
     pub(crate) fn admit_event(&mut self, id: EventDigest) -> bool {
         let new = !self.events.contains(&id) && !self.admitted.contains(&id);
         if new {
@@ -120,10 +120,16 @@ impl Seen {
         self.unsaved = (self.unsaved.0.min(self.batches.len()), self.unsaved.1.min(self.events.len()));
     }
 
-    /// Keeps what a bulk load admitted.
-    pub(crate) fn settle(&mut self) {
+    /// Remembers like any other what a bulk load admitted, for [`go_back`](Self::go_back) or [`settle`](Self::settle).
+    pub(crate) fn push_admitted(&mut self) {
         let admitted = std::mem::take(&mut self.admitted);
         admitted.iter().for_each(|id| self.push_event(*id));
+        self.admitted = admitted;
+    }
+
+    /// Ends a bulk load that was committed.
+    pub(crate) fn settle(&mut self) {
+        self.abandon();
         self.trim();
     }
 
@@ -204,9 +210,9 @@ fn load_file(dir: &Path, generation: u64) -> Result<File, StorageError> {
     codec::decode(&body).map_err(|error| StorageError::Corrupt { path, offset: 0, what: error.to_string() })
 }
 
-/// Numbers of ids in a file of remembered ids, batches and events.
-pub(crate) fn count(dir: &Path, generation: u64) -> Result<(usize, usize), StorageError> {
-    load_file(dir, generation).map(|file| (file.batches.len(), file.events.len()))
+/// Whether a file of remembered ids can be read.
+pub(crate) fn verify(dir: &Path, generation: u64) -> Result<(), StorageError> {
+    load_file(dir, generation).map(|_| ())
 }
 
 /// Digests events, remembering the tags of the last tenant and model.
@@ -303,6 +309,7 @@ mod tests {
         assert!(!seen.admit_event(id(2)));
         seen.abandon();
         assert!(seen.admit_event(id(2)));
+        seen.push_admitted();
         seen.settle();
         assert!(!seen.add_event(id(2)));
     }

@@ -62,6 +62,10 @@ impl Segment {
         self.len() == 0
     }
 
+    pub(crate) fn with_fresh(self, _fresh: u64) -> Segment {
+        self
+    }
+
     /// Prefixes that no older segment holds.
     pub fn fresh(&self) -> u64 {
         0

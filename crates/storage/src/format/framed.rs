@@ -6,7 +6,7 @@ use crate::{
 };
 use std::path::Path;
 
-const HEADER_BYTES: usize = 64;
+pub(crate) const HEADER_BYTES: usize = 64;
 /// Bytes of the header that the checksum covers, beside the body; the checksum follows them.
 const CHECKED: usize = 32;
 

@@ -36,6 +36,7 @@ struct Body {
 struct SegmentBody {
     id: u64,
     bytes: u64,
+    fresh: u64,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -57,7 +58,7 @@ pub(crate) fn encode(manifest: &Manifest) -> Result<Vec<u8>, String> {
         utility: utility.ok_or("a utility without a number")? as u32,
         layer_band: band(spec.key_policy.layer_band),
         page_band: band(spec.key_policy.page_band),
-        segments: segments.iter().map(|&SegmentEntry { id, bytes }| SegmentBody { id, bytes }).collect(),
+        segments: segments.iter().map(|&SegmentEntry { id, bytes, fresh }| SegmentBody { id, bytes, fresh }).collect(),
         next_segment: *next_segment,
         log_from: *log_from,
         sources: sources.iter().map(Source::from).collect(),
@@ -86,7 +87,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Manifest, String> {
     Ok(Manifest {
         generation: body.generation,
         spec: IndexSpec { ladder, utility, key_policy },
-        segments: body.segments.iter().map(|&SegmentBody { id, bytes }| SegmentEntry { id, bytes }).collect(),
+        segments: body.segments.iter().map(|&SegmentBody { id, bytes, fresh }| SegmentEntry { id, bytes, fresh }).collect(),
         next_segment: body.next_segment,
         log_from: body.log_from,
         sources: body.sources.into_iter().map(SourcePosition::from).collect(),
