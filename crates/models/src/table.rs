@@ -76,6 +76,8 @@ impl TextRef {
 pub struct TableRow<'a> {
     /// Digest of the names.
     pub key: PrefixKey,
+    /// Number of tenant and model among the table's [scopes](PrefixTable::scopes).
+    pub scope: u32,
     /// Names the prefix within tenant and model.
     pub prefix_id: &'a str,
     /// Whose prefix it is.
@@ -153,6 +155,7 @@ impl PrefixTable {
         let rungs = self.spec.ladder.len();
         Some(TableRow {
             key: entry.key,
+            scope: entry.scope,
             prefix_id: self.str(entry.prefix_id),
             tenant,
             model_id,
@@ -169,6 +172,7 @@ impl PrefixTable {
             let (tenant, model_id) = self.scopes.names(entry.scope);
             TableRow {
                 key: entry.key,
+                scope: entry.scope,
                 prefix_id: self.str(entry.prefix_id),
                 tenant,
                 model_id,
@@ -187,6 +191,26 @@ impl PrefixTable {
         let start = self.text.len() as u64;
         self.text.push_str(text);
         if text.is_empty() { TextRef::NONE } else { TextRef(start << 24 | text.len() as u64) }
+    }
+
+    /// Tenants and models, each pair once, by number. A pair may be left without prefixes.
+    pub fn scopes(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
+        (0..self.scopes.len()).map(|scope| self.scopes.names(scope))
+    }
+
+    /// The number of a tenant and model, if the table knows them.
+    pub fn scope(&self, tenant: &str, model_id: &str) -> Option<u32> {
+        self.scopes.find(tenant, model_id)
+    }
+
+    /// The number of the prefix with this id in a scope, in the bands that a range starting at `(layer, page_start)` has.
+    pub fn find(&self, scope: u32, prefix_id: &str, layer: u32, page_start: u32) -> Option<usize> {
+        if scope >= self.scopes.len() {
+            return None;
+        }
+        let bands = self.spec.key_policy.bands(layer, page_start);
+        let (tenant, model_id) = self.scopes.names(scope);
+        self.probe(hash(prefix_id, Scopes::hash(tenant, model_id), bands), scope, prefix_id, bands).ok()
     }
 
     /// Hashes of the prefixes that the events of a batch name, for [`fold`](Self::fold). They depend on the text and the key
@@ -260,13 +284,6 @@ impl PrefixTable {
                 unknown.push(index as u32);
             }
         }
-    }
-
-    /// The number of a prefix by its names. `layer` and `page_start` count only as far as the key policy lets them.
-    pub fn position(&self, [tenant, model_id, prefix_id]: [&str; 3], layer: u32, page_start: u32) -> Option<usize> {
-        let scope = self.scopes.find(tenant, model_id)?;
-        let bands = self.spec.key_policy.bands(layer, page_start);
-        self.probe(hash(prefix_id, Scopes::hash(tenant, model_id), bands), scope, prefix_id, bands).ok()
     }
 
     /// Loads what the events of a block will need; the loads do not depend on each other, so they overlap.

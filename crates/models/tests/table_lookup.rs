@@ -36,7 +36,7 @@ fn unknown_events_and_positions() {
 
     let found: Vec<_> = asked
         .iter()
-        .map(|e| table.position([e.tenant, e.model_id, e.prefix_id], e.layer, e.page_start))
+        .map(|e| table.find(table.scope(e.tenant, e.model_id)?, e.prefix_id, e.layer, e.page_start))
         .collect();
     assert_eq!(found, [Some(0), None, None, None, Some(2)]);
     assert_eq!(table.row(2).unwrap().tenant, "b");

@@ -90,7 +90,7 @@ impl Walk {
 fn parent(node: Node, tables: &[&mut PrefixTable], older: &View) -> Result<Option<Node>, StorageError> {
     let find = |names: [&str; 3], layer: u32, page: u32| {
         tables.iter().enumerate().find_map(|(table, rows)| {
-            let number = rows.position(names, layer, page)?;
+            let number = rows.find(rows.scope(names[0], names[1])?, names[2], layer, page)?;
             Some(Node::New { table: table as u32, number: number as u32 })
         })
     };
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(links(&tables), expected);
         for id in cut {
             let kept = tables.iter().any(|table| {
-                let number = table.position(["t", "m", id], 0, 0);
+                let number = table.scope("t", "m").and_then(|scope| table.find(scope, id, 0, 0));
                 number.is_some_and(|number| table.row(number).unwrap().parent_id.is_none())
             });
             assert!(kept, "{id} is in a table, without its link");

@@ -95,9 +95,7 @@ impl Live {
             }
             let [tenant, model_id, prefix_id] = names;
             let key = PrefixKey::new(policy, tenant, model_id, prefix_id, event.layer, event.page_start);
-            if let Some(row) = self.flushed.get(&key)?
-                && self.table.position(names, event.layer, event.page_start).is_none()
-            {
+            if let Some(row) = self.flushed.get(&key)? {
                 let mut sums = [0.0; MAX_RUNGS];
                 sums.iter_mut().zip(row.sums()).for_each(|(sum, own)| *sum = own);
                 self.table.merge(names, row.parent_id(), &row.tally(), &sums[..self.spec.ladder.len()]);
