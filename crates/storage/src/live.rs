@@ -95,7 +95,12 @@ impl Live {
             }
             let [tenant, model_id, prefix_id] = names;
             let key = PrefixKey::new(policy, tenant, model_id, prefix_id, event.layer, event.page_start);
-            if let Some(row) = self.flushed.get(&key)? {
+            let known = self.table.scope(tenant, model_id).and_then(|scope| {
+                self.table.find(scope, prefix_id, event.layer, event.page_start)
+            });
+            if known.is_none()
+                && let Some(row) = self.flushed.get(&key)?
+            {
                 let mut sums = [0.0; MAX_RUNGS];
                 sums.iter_mut().zip(row.sums()).for_each(|(sum, own)| *sum = own);
                 self.table.merge(names, row.parent_id(), &row.tally(), &sums[..self.spec.ladder.len()]);
