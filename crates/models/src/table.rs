@@ -82,6 +82,8 @@ impl TextRef {
 pub struct TableRow<'a> {
     /// Digest of the names.
     pub key: PrefixKey,
+    /// Number of tenant and model among the table's [scopes](PrefixTable::scopes).
+    pub scope: u32,
     /// Names the prefix within tenant and model.
     pub prefix_id: &'a str,
     /// Whose prefix it is.
@@ -169,6 +171,7 @@ impl PrefixTable {
         let (tenant, model_id) = self.scopes.names(entry.scope);
         TableRow {
             key: self.keys.row(number).first().copied().unwrap_or_default(),
+            scope: entry.scope,
             prefix_id: self.str(entry.prefix_id),
             tenant,
             model_id,
@@ -186,6 +189,26 @@ impl PrefixTable {
         let start = self.text.len() as u64;
         self.text.push_str(text);
         if text.is_empty() { TextRef::NONE } else { TextRef(start << 24 | text.len() as u64) }
+    }
+
+    /// Tenants and models, each pair once, by number. A pair may be left without prefixes.
+    pub fn scopes(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
+        (0..self.scopes.len()).map(|scope| self.scopes.names(scope))
+    }
+
+    /// The number of a tenant and model, if the table knows them.
+    pub fn scope(&self, tenant: &str, model_id: &str) -> Option<u32> {
+        self.scopes.find(tenant, model_id)
+    }
+
+    /// The number of the prefix with this id in a scope, in the bands that a range starting at `(layer, page_start)` has.
+    pub fn find(&self, scope: u32, prefix_id: &str, layer: u32, page_start: u32) -> Option<usize> {
+        if scope >= self.scopes.len() {
+            return None;
+        }
+        let bands = self.spec.key_policy.bands(layer, page_start);
+        let (tenant, model_id) = self.scopes.names(scope);
+        self.probe(hash(prefix_id, Scopes::hash(tenant, model_id), bands), scope, prefix_id, bands).ok()
     }
 
     /// The number of a prefix, or the free place where it belongs.

@@ -58,6 +58,28 @@ impl PrefixTable {
         }
     }
 
+    /// The events whose prefix is not in the table, by position, several of one prefix included. `hashes` are those of
+    /// [`hashes`](Self::hashes).
+    ///
+    /// Whoever keeps totals elsewhere [merges](Self::merge) them in for these before the [fold](Self::fold), so that an event
+    /// meets the same state as in a table that was never emptied.
+    pub fn unknown(&self, batch: &EventBatch, hashes: &[u64], unknown: &mut Vec<u32>) {
+        unknown.clear();
+        let scopes: Vec<Option<u32>> = batch
+            .scopes()
+            .iter()
+            .map(|scope| self.scopes.find(batch.str(scope.tenant), batch.str(scope.model_id)))
+            .collect();
+        for (index, &hash) in hashes.iter().enumerate().take(batch.len()) {
+            let bands = batch.bands_at(index, &self.spec);
+            let known = scopes[batch.scope_at(index) as usize]
+                .is_some_and(|scope| self.probe(hash, scope, batch.prefix_id_at(index), bands).is_ok());
+            if !known {
+                unknown.push(index as u32);
+            }
+        }
+    }
+
     /// Loads what the events of a block will need. Short loops, none of which waits for its own loads, so that as many as
     /// the machine can have are under way.
     fn warm(&self, block: &[usize], hashes: &[u64]) {
