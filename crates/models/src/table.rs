@@ -167,10 +167,10 @@ impl PrefixTable {
     }
 
     fn at(&self, number: usize) -> TableRow<'_> {
-        let entry = self.entries.row(number).first().unwrap_or(&Entry::NONE);
+        let entry = self.entries.get(number).unwrap_or(&Entry::NONE);
         let (tenant, model_id) = self.scopes.names(entry.scope);
         TableRow {
-            key: self.keys.row(number).first().copied().unwrap_or_default(),
+            key: self.keys.get(number).copied().unwrap_or_default(),
             scope: entry.scope,
             prefix_id: self.str(entry.prefix_id),
             tenant,
@@ -208,17 +208,22 @@ impl PrefixTable {
         }
         let bands = self.spec.key_policy.bands(layer, page_start);
         let (tenant, model_id) = self.scopes.names(scope);
-        self.probe(hash(prefix_id, Scopes::hash(tenant, model_id), bands), scope, prefix_id, bands).ok()
+        let hash = hash(prefix_id.as_bytes(), Scopes::hash(tenant, model_id), bands);
+        self.probe(hash, scope, prefix_id.as_bytes(), bands).ok()
     }
 
     /// The number of a prefix, or the free place where it belongs.
     #[inline]
-    fn probe(&self, hash: u64, scope: u32, prefix_id: &str, bands: (u32, u32)) -> Result<usize, usize> {
-        self.slots.find(hash, |number| {
-            self.entries.row(number).first().is_some_and(|entry| {
-                let known = self.text.as_bytes().get(entry.prefix_id.range()).unwrap_or(&[]);
-                entry.scope == scope && same(known, prefix_id.as_bytes()) && self.bands(entry) == bands
-            })
+    fn probe(&self, hash: u64, scope: u32, prefix_id: &[u8], bands: (u32, u32)) -> Result<usize, usize> {
+        self.slots.find(hash, |number| self.is(number, scope, prefix_id, bands))
+    }
+
+    /// Whether a number is that of a prefix.
+    #[inline]
+    fn is(&self, number: usize, scope: u32, prefix_id: &[u8], bands: (u32, u32)) -> bool {
+        self.entries.get(number).is_some_and(|entry| {
+            let known = self.text.as_bytes().get(entry.prefix_id.range()).unwrap_or(&[]);
+            entry.scope == scope && same(known, prefix_id) && self.bands(entry) == bands
         })
     }
 
@@ -239,7 +244,7 @@ impl PrefixTable {
     }
 
     fn name_parent(&mut self, number: usize, parent_id: &str) {
-        let Some(&Entry { parent_id: known, scope, .. }) = self.entries.row(number).first() else { return };
+        let Some(&Entry { parent_id: known, scope, .. }) = self.entries.get(number) else { return };
         let named = known != TextRef::NONE;
         let known = self.str(known);
         if same(known.as_bytes(), parent_id.as_bytes()) {
@@ -254,14 +259,14 @@ impl PrefixTable {
             }
         }
         let parent_id = self.push_text(parent_id);
-        if let Some(entry) = self.entries.row_mut(number).first_mut() {
+        if let Some(entry) = self.entries.get_mut(number) {
             entry.parent_id = parent_id;
         }
     }
 
     /// Forgets the parent of a prefix: how a link that would close a cycle is rejected.
     pub fn drop_parent(&mut self, number: usize) {
-        if let Some(entry) = self.entries.row_mut(number).first_mut() {
+        if let Some(entry) = self.entries.get_mut(number) {
             entry.parent_id = TextRef::NONE;
         }
     }
@@ -278,8 +283,8 @@ impl PrefixTable {
         self.slots.reserve(1);
         let bands = self.spec.key_policy.bands(tally.layer_min, tally.page_start);
         let scope = self.scopes.intern(tenant, model_id);
-        let hash = hash(prefix_id, Scopes::hash(tenant, model_id), bands);
-        let number = match self.probe(hash, scope, prefix_id, bands) {
+        let hash = hash(prefix_id.as_bytes(), Scopes::hash(tenant, model_id), bands);
+        let number = match self.probe(hash, scope, prefix_id.as_bytes(), bands) {
             Ok(number) => number,
             Err(place) => self.insert_new(place, hash, scope, prefix_id, bands),
         };
@@ -289,7 +294,7 @@ impl PrefixTable {
 
     /// As [`merge`](Self::merge), for a prefix whose number is known.
     pub fn merge_into(&mut self, number: usize, parent_id: Option<&str>, tally: &Tally, sums: &[f64]) {
-        let Some(entry) = self.entries.row_mut(number).first_mut() else { return };
+        let Some(entry) = self.entries.get_mut(number) else { return };
         let own = self.sums.row_mut(number);
         if entry.tally.hit_count == 0 {
             own.iter_mut().zip(sums).for_each(|(own, sum)| *own = *sum);
@@ -304,24 +309,23 @@ impl PrefixTable {
 }
 
 #[inline]
-fn hash(prefix_id: &str, scope: u64, bands: (u32, u32)) -> u64 {
+fn hash(prefix_id: &[u8], scope: u64, bands: (u32, u32)) -> u64 {
     let bands = (u64::from(bands.0) << 32 | u64::from(bands.1)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    xxh3_64_with_seed(prefix_id.as_bytes(), scope ^ bands)
+    xxh3_64_with_seed(prefix_id, scope ^ bands)
 }
 
 /// Equality of short strings, a word at a time: ids are too short for a call to pay.
 #[inline]
 fn same(a: &[u8], b: &[u8]) -> bool {
-    const WORDS: usize = 64;
-    if a.len() != b.len() || a.len() > WORDS {
+    let len = a.len();
+    let (true, Some(a_start), Some(a_end), Some(b_start), Some(b_end)) =
+        (len == b.len() && len <= 32, a.first_chunk(), a.last_chunk(), b.first_chunk(), b.last_chunk())
+    else {
         return a == b;
-    }
-    let (Some(a_end), Some(b_end)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) else { return a == b };
-    let mut differ = u64::from_ne_bytes(*a_end) ^ u64::from_ne_bytes(*b_end);
-    for (a, b) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0) {
-        differ |= u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b);
-    }
-    differ == 0
+    };
+    let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
+    let ends = (word(a_start) ^ word(b_start)) | (word(a_end) ^ word(b_end));
+    ends == 0 && (len <= 16 || a[8..len - 8] == b[8..len - 8])
 }
 
 #[cfg(test)]

@@ -38,6 +38,18 @@ impl<T: Copy> Chunks<T> {
         self.len += 1;
     }
 
+    /// The item of a row in a column of width 1.
+    #[inline]
+    pub(super) fn get(&self, number: usize) -> Option<&T> {
+        self.chunks.get(number >> ROW_BITS)?.get(number & (ROWS - 1))
+    }
+
+    /// As [`get`](Self::get).
+    #[inline]
+    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut T> {
+        self.chunks.get_mut(number >> ROW_BITS)?.get_mut(number & (ROWS - 1))
+    }
+
     /// A row; empty if there is none with this number.
     #[inline]
     pub(super) fn row(&self, number: usize) -> &[T] {

@@ -3,7 +3,7 @@
 //! A table outgrows the caches, so the loop is laid out for memory latency: the events of a block first look up their slots,
 //! entries, sums and names all together, so that the misses overlap, and then are applied one after the other.
 
-use super::{Entry, PrefixTable, Shard, hash, scopes::Scopes};
+use super::{PrefixTable, Shard, hash, scopes::Scopes};
 use crate::{EventBatch, IndexSpec, PrefixKey, batch::Use, clock::Clock};
 
 /// Events that are looked up together. What they touch fits into the nearest cache.
@@ -21,7 +21,7 @@ impl PrefixTable {
         hashes.clear();
         hashes.extend((0..batch.len()).map(|index| {
             let seed = seeds[batch.scope_at(index) as usize];
-            hash(batch.prefix_id_at(index), seed, batch.bands_at(index, spec))
+            hash(batch.prefix_id_bytes_at(index), seed, batch.bands_at(index, spec))
         }));
     }
 
@@ -45,10 +45,10 @@ impl PrefixTable {
             }
             let block = &block[..count];
             self.slots.reserve(count);
-            self.warm(block, hashes);
-            for &index in block {
+            let guesses = self.warm(block, hashes);
+            for (&index, guess) in block.iter().zip(guesses) {
                 let scope = scopes[batch.scope_at(index) as usize];
-                let number = self.find_or_insert(batch, index, hashes[index], scope);
+                let number = self.find_or_insert(batch, index, guess, hashes[index], scope);
                 self.add(number, &batch.use_at(index, self.spec.utility), &mut clock);
                 if let Some(parent) = batch.parent_id_at(index) {
                     self.name_parent(number, parent);
@@ -73,43 +73,48 @@ impl PrefixTable {
         for (index, &hash) in hashes.iter().enumerate().take(batch.len()) {
             let bands = batch.bands_at(index, &self.spec);
             let known = scopes[batch.scope_at(index) as usize]
-                .is_some_and(|scope| self.probe(hash, scope, batch.prefix_id_at(index), bands).is_ok());
+                .is_some_and(|scope| self.probe(hash, scope, batch.prefix_id_bytes_at(index), bands).is_ok());
             if !known {
                 unknown.push(index as u32);
             }
         }
     }
 
-    /// Loads what the events of a block will need. Short loops, none of which waits for its own loads, so that as many as
-    /// the machine can have are under way.
-    fn warm(&self, block: &[usize], hashes: &[u64]) {
-        let mut numbers = [0; BLOCK];
-        for (number, &index) in numbers.iter_mut().zip(block) {
-            *number = self.slots.guess(hashes[index]);
+    /// Loads what the events of a block will need, and returns the likely number of each one's prefix. Short loops, none
+    /// of which waits for its own loads, so that as many as the machine can have are under way.
+    fn warm(&self, block: &[usize], hashes: &[u64]) -> [usize; BLOCK] {
+        let mut guesses = [usize::MAX; BLOCK];
+        for (guess, &index) in guesses.iter_mut().zip(block) {
+            *guess = self.slots.guess(hashes[index]);
         }
-        let numbers = &numbers[..block.len()];
         let mut seen = 0;
         let mut names = [0; BLOCK];
-        for (name, &number) in names.iter_mut().zip(numbers) {
-            let entry = self.entries.row(number).first().unwrap_or(&Entry::NONE);
-            *name = entry.prefix_id.range().start;
-            seen ^= entry.tally.last_seen_ms;
+        for (name, &number) in names.iter_mut().zip(&guesses[..block.len()]) {
+            if let Some(entry) = self.entries.get(number) {
+                *name = entry.prefix_id.range().start;
+                seen ^= entry.tally.last_seen_ms;
+            }
         }
-        for (&name, &number) in names.iter().zip(numbers) {
-            let sums = self.sums.row(number);
-            seen ^= sums.first().map_or(0, |sum| sum.to_bits()) ^ sums.last().map_or(0, |sum| sum.to_bits());
+        for (&name, &number) in names.iter().zip(&guesses[..block.len()]) {
+            if let [first, .., last] | [first @ last] = self.sums.row(number) {
+                seen ^= first.to_bits() ^ last.to_bits();
+            }
             seen ^= u64::from(self.text.as_bytes().get(name).copied().unwrap_or(0));
         }
         std::hint::black_box(seen);
+        guesses
     }
 
     #[inline]
-    fn find_or_insert(&mut self, batch: &EventBatch, index: usize, hash: u64, scope: u32) -> usize {
-        let prefix_id = batch.prefix_id_at(index);
+    fn find_or_insert(&mut self, batch: &EventBatch, index: usize, guess: usize, hash: u64, scope: u32) -> usize {
+        let prefix_id = batch.prefix_id_bytes_at(index);
         let bands = batch.bands_at(index, &self.spec);
+        if self.is(guess, scope, prefix_id, bands) {
+            return guess;
+        }
         match self.probe(hash, scope, prefix_id, bands) {
             Ok(number) => number,
-            Err(place) => self.insert_new(place, hash, scope, prefix_id, bands),
+            Err(place) => self.insert_new(place, hash, scope, batch.prefix_id_at(index), bands),
         }
     }
 
@@ -130,7 +135,7 @@ impl PrefixTable {
     #[inline]
     fn add(&mut self, number: usize, event: &Use, clock: &mut Clock) {
         clock.set(event.timestamp_ms);
-        if let Some(entry) = self.entries.row_mut(number).first_mut() {
+        if let Some(entry) = self.entries.get_mut(number) {
             let last_ms = (entry.tally.hit_count > 0).then_some(entry.tally.last_seen_ms);
             clock.add(last_ms, self.sums.row_mut(number), event.weight);
             entry.tally.add(event);
