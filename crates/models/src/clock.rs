@@ -64,7 +64,7 @@ impl Clock {
         for pair in 0..self.rungs.div_ceil(2).min(PAIRS) {
             let start_ms = self.start_ms[pair];
             let (half_life, per_ms) = (self.half_life[pair], self.per_ms[pair]);
-            let offset = start_ms.map(|start_ms| (now_ms - start_ms) as f64);
+            let offset = start_ms.map(|start_ms| (now_ms - start_ms) as i64 as f64); // signed: one instruction
             self.unit[pair] =
                 [exp2_ratio(offset[0], half_life[0], per_ms[0]), exp2_ratio(offset[1], half_life[1], per_ms[1])];
         }

@@ -116,7 +116,7 @@ impl PrefixTable {
     /// An empty table whose numbers mean what `spec` says.
     pub fn new(spec: IndexSpec) -> PrefixTable {
         PrefixTable {
-            scopes: Scopes::default(),
+            scopes: Scopes::new(),
             text: String::new(),
             entries: Chunks::new(1),
             keys: Chunks::new(1),
