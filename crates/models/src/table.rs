@@ -157,15 +157,19 @@ impl PrefixTable {
     }
 
     /// A prefix by its number; numbers count up from 0 in the order of first sight.
+    #[inline]
     pub fn row(&self, number: usize) -> Option<TableRow<'_>> {
         (number < self.len()).then(|| self.at(number))
     }
 
     /// All prefixes in the order of first sight.
+    #[inline]
     pub fn rows(&self) -> impl ExactSizeIterator<Item = TableRow<'_>> + Clone {
         (0..self.len()).map(|number| self.at(number))
     }
 
+    /// Inlined where it is used, so that what the caller does not look at costs nothing.
+    #[inline]
     fn at(&self, number: usize) -> TableRow<'_> {
         let entry = self.entries.get(number).unwrap_or(&Entry::NONE);
         let (tenant, model_id) = self.scopes.names(entry.scope);
@@ -181,6 +185,7 @@ impl PrefixTable {
         }
     }
 
+    #[inline]
     fn str(&self, text: TextRef) -> &str {
         self.text.get(text.range()).unwrap_or("")
     }

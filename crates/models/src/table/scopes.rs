@@ -47,6 +47,7 @@ impl Scopes {
     }
 
     /// Tenant and model of a number that [`intern`](Self::intern) gave.
+    #[inline]
     pub(super) fn names(&self, number: u32) -> (&str, &str) {
         let (tenant, model_id) = &self.names[number as usize];
         (tenant, model_id)
