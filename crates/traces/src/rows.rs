@@ -113,6 +113,18 @@ impl<'a> Rows<'a> {
         Ok(None)
     }
 
+    /// Where the next line begins.
+    pub(crate) fn next_start(&self) -> usize {
+        self.at
+    }
+
+    /// Goes behind the next line, which ends at `end`.
+    #[inline]
+    pub(crate) fn skip_line(&mut self, end: usize) {
+        self.line += 1;
+        self.at = end + 1;
+    }
+
     /// Reports the current line.
     pub(crate) fn bad(&mut self, fault: Fault) -> Result<(), TraceError> {
         let text = self.text;
