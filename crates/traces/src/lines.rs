@@ -250,7 +250,10 @@ impl LineCutter {
         };
         let source = path.map(|path| SourceId { path, head: head(&stream.ahead[..first_line]) });
         let format = shared.options.format.map_or_else(|| stream.recognise(), Ok)?;
-        let Reader::Lines(new_state) = format.reader;
+        let Reader::Lines(new_state) = format.reader else {
+            let reason = "this format is read by position: give it as a file, not compressed and not as a stream";
+            return Err(TraceError::Unsupported { file: input.name(), reason });
+        };
         let same = known.iter().rev().find(|position| Some(&position.source) == source.as_ref());
         let (Some(position), Some(mut file)) = (same, file) else {
             let opening = if known.is_empty() { Opening::Fresh } else { Opening::Rotated };

@@ -42,7 +42,7 @@ pub(crate) const NAMES: [&str; 13] = [
 ];
 
 /// Fields that every event has; the others are optional.
-const REQUIRED: usize = 9;
+pub(crate) const REQUIRED: usize = 9;
 
 /// The largest value of an integer field. A depth of `u32::MAX` stands for none in a batch.
 pub(crate) const MAX_LAYER: u64 = u32::MAX as u64;
@@ -144,6 +144,16 @@ impl Fields {
         .validate()?;
         self.append(rows);
         Ok(())
+    }
+
+    /// As [`push`](Self::push), for strings that are all behind the text.
+    #[inline]
+    pub(crate) fn accept(self, rows: &mut Rows<'_>) -> Result<(), Fault> {
+        if self.surely_valid(rows.owned()) {
+            self.append(rows);
+            return Ok(());
+        }
+        self.push(rows)
     }
 
     /// Whether [`push`](Self::push) would accept this, for the common case, without asking.
