@@ -16,7 +16,7 @@ use std::{collections::VecDeque, fs::File, io::Read, sync::Arc};
 /// Cuts one input.
 enum Cutter {
     Lines(Box<LineCutter>),
-    Rows(RowCutter),
+    Rows(Box<RowCutter>),
 }
 
 impl Cutter {
@@ -34,7 +34,8 @@ impl Cutter {
                     .format
                     .or_else(|| Some(&magic).filter(|m| *m == MAGIC).and_then(|m| Format::sniff(m)));
                 if let Some(Reader::Rows) = format.map(|format| format.reader) {
-                    return RowCutter::open(file, input.name(), input.source_path(), shared, known).map(Cutter::Rows);
+                    return RowCutter::open(file, input.name(), input.source_path(), shared, known)
+                        .map(|cutter| Cutter::Rows(cutter.into()));
                 }
             }
         }

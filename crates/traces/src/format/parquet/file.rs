@@ -1,6 +1,6 @@
 //! A Parquet file that any number of threads read at once.
 
-use crate::{TraceError, TraceOptions, format::events::NAMES};
+use crate::{TraceError, TraceOptions, format::events::NAMES, place::read_at};
 use arrow::datatypes::{DataType, Field, Schema};
 use bytes::Bytes;
 use parquet::{
@@ -144,16 +144,6 @@ struct Positioned {
 struct From {
     file: Arc<File>,
     offset: u64,
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
 }
 
 impl Read for From {
