@@ -63,7 +63,7 @@ fn rows(merged: &Merged<'_>, links: &Links, plan: &Plan, out: &mut Output<'_>) -
         };
         let prefix_id = TextRef::new(offset, id_length).unwrap_or_default();
         let record = raw.record.moved(RowLinks { prefix_id, parent_id, partition, parent_row });
-        bytes.extend_from_slice(raw.sums.as_flattened());
+        bytes.extend_from_slice(raw.sums);
         bytes.extend_from_slice(record.as_bytes());
         if bytes.len() >= CHUNK {
             out.append(&bytes)?;

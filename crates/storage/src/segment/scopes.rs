@@ -159,7 +159,7 @@ impl Segment {
     }
 
     /// Takes the next row number of a list.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&self, list: &mut List) -> Result<Option<u32>, StorageError> {
         if list.position >= list.end {
             return Ok(None);
@@ -173,7 +173,7 @@ impl Segment {
     }
 
     /// A cursor at the next row of a list.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn cursor(
         &self,
         segment: u32,
