@@ -153,9 +153,12 @@ impl Segment {
     /// The rows of a partition, best first.
     pub(crate) fn list_of(&self, partition: u32, order: usize) -> Result<List, StorageError> {
         let partition = self.partition(partition)?;
-        let (position, end) = (partition.first.get(), partition.first.get() + partition.count.get());
-        let base = (order < self.layout.counts.rungs).then(|| self.layout.ranked(order));
-        Ok(List { base, position, end })
+        let (first, count) = (partition.first.get(), partition.count.get());
+        Ok(if order < self.layout.counts.rungs {
+            List { base: Some(self.layout.ranked(first, count, order)), position: 0, end: count }
+        } else {
+            List { base: None, position: first, end: first + count }
+        })
     }
 
     /// Takes the next row number of a list.
