@@ -119,16 +119,13 @@ impl Layout {
         let key_slots = section(counts.key_slots, 8)?;
         let end = end?.checked_next_multiple_of(ALIGN)?;
         let mut levels = Vec::new();
-        let mut covered = end;
         let mut directory = end;
-        while checked {
-            let checksums = covered.div_ceil(PAGE);
-            if checksums <= TAIL_PAGES {
-                break;
-            }
-            covered = checksums * CHECKSUM;
-            levels.push(directory..directory.checked_add(covered)?);
-            directory = directory.checked_add(covered)?;
+        let mut checksums = if checked { end.div_ceil(PAGE) } else { 0 };
+        while checksums > TAIL_PAGES {
+            let start = directory;
+            directory = start.checked_add(checksums * CHECKSUM)?;
+            levels.push(start..directory);
+            checksums = (directory - start).div_ceil(PAGE);
         }
         Some(Layout {
             counts,
