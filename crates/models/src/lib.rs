@@ -7,6 +7,7 @@
 //! same prefix [merge](Tally::merge), whatever batch, day or machine they came from.
 
 mod batch;
+mod clock;
 mod error;
 mod event;
 mod exp2;

@@ -6,7 +6,7 @@
 
 mod scopes;
 
-use crate::{EventBatch, IndexSpec, Ladder, MAX_RUNGS, PrefixKey, PrefixStats, Tally, batch::Use, stats::parent_key};
+use crate::{EventBatch, IndexSpec, PrefixKey, PrefixStats, Tally, batch::Use, clock::Clock, stats::parent_key};
 use scopes::Scopes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -273,7 +273,7 @@ impl PrefixTable {
             .iter()
             .map(|scope| self.scopes.intern(batch.str(scope.tenant), batch.str(scope.model_id)))
             .collect();
-        let mut clock = Clock::new();
+        let mut clock = Clock::new(&self.spec.ladder);
         let mut mine = Vec::with_capacity(BLOCK);
         let mut index = 0;
         while index < hashes.len().min(batch.len()) {
@@ -297,6 +297,28 @@ impl PrefixTable {
                     self.name_parent(number, parent);
                 }
                 touched(number as u32);
+            }
+        }
+    }
+
+    /// The events whose prefix is not in the table, by position, several of one prefix included. `hashes` are those of
+    /// [`hashes`](Self::hashes).
+    ///
+    /// Whoever keeps totals elsewhere [merges](Self::merge) them in for these before the [fold](Self::fold), so that an event
+    /// meets the same state as in a table that was never emptied.
+    pub fn unknown(&self, batch: &EventBatch, hashes: &[u64], unknown: &mut Vec<u32>) {
+        unknown.clear();
+        let scopes: Vec<Option<u32>> = batch
+            .scopes()
+            .iter()
+            .map(|scope| self.scopes.find(batch.str(scope.tenant), batch.str(scope.model_id)))
+            .collect();
+        for (index, &hash) in hashes.iter().enumerate().take(batch.len()) {
+            let bands = batch.bands_at(index, &self.spec);
+            let known = scopes[batch.scope_at(index) as usize]
+                .is_some_and(|scope| self.probe(hash, scope, batch.prefix_id_at(index), bands).is_ok());
+            if !known {
+                unknown.push(index as u32);
             }
         }
     }
@@ -393,17 +415,11 @@ impl PrefixTable {
 
     #[inline]
     fn add(&mut self, number: usize, event: &Use, clock: &mut Clock) {
-        clock.set(&self.spec.ladder, event.timestamp_ms);
+        clock.set(event.timestamp_ms);
         let rungs = self.spec.ladder.len();
-        let sums = &mut self.sums[number * rungs..(number + 1) * rungs];
         let tally = &mut self.entries[number].tally;
-        if tally.hit_count == 0 || clock.span.contains(&tally.last_seen_ms) {
-            for (sum, unit) in sums.iter_mut().zip(&clock.unit) {
-                *sum += event.weight * unit;
-            }
-        } else {
-            self.spec.ladder.add(tally.last_seen_ms, sums, event.timestamp_ms, &clock.unit, event.weight);
-        }
+        let last_ms = (tally.hit_count > 0).then_some(tally.last_seen_ms);
+        clock.add(last_ms, &mut self.sums[number * rungs..(number + 1) * rungs], event.weight);
         tally.add(event);
     }
 
@@ -477,29 +493,4 @@ impl PrefixTable {
 fn hash(prefix_id: &str, scope: u64, bands: (u32, u32)) -> u64 {
     let bands = (u64::from(bands.0) << 32 | u64::from(bands.1)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     xxh3_64_with_seed(prefix_id.as_bytes(), scope ^ bands)
-}
-
-/// The weights of the latest timestamp: neighbouring events often share it.
-struct Clock {
-    now_ms: Option<u64>,
-    unit: [f64; MAX_RUNGS],
-    /// The times that have the same landmarks on every rung; empty for ladders without a common span.
-    span: std::ops::Range<u64>,
-}
-
-impl Clock {
-    fn new() -> Clock {
-        Clock { now_ms: None, unit: [0.0; MAX_RUNGS], span: 0..0 }
-    }
-
-    #[inline]
-    fn set(&mut self, ladder: &Ladder, now_ms: u64) {
-        if self.now_ms != Some(now_ms) {
-            self.now_ms = Some(now_ms);
-            self.unit = ladder.unit_weights(now_ms);
-            if !self.span.contains(&now_ms) {
-                self.span = ladder.common_span_of(now_ms).unwrap_or(0..0);
-            }
-        }
-    }
 }

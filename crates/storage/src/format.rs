@@ -2,4 +2,7 @@
 //!
 //! No other file knows a byte position.
 
+pub(crate) mod framed;
+pub(crate) mod log;
+pub(crate) mod manifest;
 pub(crate) mod segment;

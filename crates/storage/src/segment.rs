@@ -151,6 +151,11 @@ impl Segment {
         self.layout.counts.rows == 0
     }
 
+    /// The same segment among others than those it was written among.
+    pub(crate) fn with_fresh(self, fresh: u64) -> Segment {
+        Segment { fresh, ..self }
+    }
+
     /// Prefixes that no older segment holds, as whoever wrote the segment knew.
     pub fn fresh(&self) -> u64 {
         self.fresh
