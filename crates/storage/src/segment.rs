@@ -236,7 +236,7 @@ impl Segment {
         let partition = raw.record.partition.get();
         let (prefix_id, parent_id) = (TextRef(raw.record.prefix_id.get()), TextRef(raw.record.parent_id.get()));
         if !(self.named.has(partition as usize) && self.knows_text(prefix_id) && self.knows_text(parent_id)) {
-            self.verify_names(partition, prefix_id, parent_id)?;
+            self.verify_texts(partition, prefix_id, parent_id)?;
         }
         Ok(Row::new(self, raw))
     }
@@ -275,7 +275,7 @@ impl Segment {
 
     #[cold]
     #[inline(never)]
-    fn verify_names(&self, partition: u32, prefix_id: TextRef, parent_id: TextRef) -> Result<(), StorageError> {
+    fn verify_texts(&self, partition: u32, prefix_id: TextRef, parent_id: TextRef) -> Result<(), StorageError> {
         if !self.named.has(partition as usize) {
             self.name(partition)?;
         }
@@ -313,6 +313,11 @@ impl Segment {
                 partition.count.get() > 0 && end <= self.len()
             })
             .ok_or_else(|| self.corrupt(start, "a partition of rows that there are not"))
+    }
+
+    /// A partition that does not follow the one before it.
+    pub(crate) fn corrupt_partition(&self, number: u32) -> StorageError {
+        self.corrupt(self.layout.partition(number), "partitions do not follow each other")
     }
 
     /// Verifies the pages of a text.
