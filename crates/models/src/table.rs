@@ -76,7 +76,7 @@ impl TextRef {
 pub struct TableRow<'a> {
     /// Digest of the names.
     pub key: PrefixKey,
-    /// Number of tenant and model among the table's [scopes](PrefixTable::scopes).
+    /// Number of tenant and model, see [`PrefixTable::names`].
     pub scope: u32,
     /// Names the prefix within tenant and model.
     pub prefix_id: &'a str,
@@ -90,6 +90,23 @@ pub struct TableRow<'a> {
     pub tally: &'a Tally,
     /// One decayed sum a rung, as of the landmark of the last use.
     pub sums: &'a [f64],
+}
+
+/// One prefix of a table without its texts, which lie elsewhere in memory: what ranking and grouping look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Totals<'a> {
+    /// Digest of the names.
+    pub key: PrefixKey,
+    /// Number of tenant and model, see [`PrefixTable::names`].
+    pub scope: u32,
+    /// Counts, extents, times.
+    pub tally: &'a Tally,
+    /// One decayed sum a rung, as of the landmark of the last use.
+    pub sums: &'a [f64],
+    /// Length of the prefix id.
+    pub prefix_id_bytes: usize,
+    /// Length of the parent's id; 0 for none.
+    pub parent_id_bytes: usize,
 }
 
 impl TableRow<'_> {
@@ -193,9 +210,29 @@ impl PrefixTable {
         if text.is_empty() { TextRef::NONE } else { TextRef(start << 24 | text.len() as u64) }
     }
 
-    /// Tenants and models, each pair once, by number. A pair may be left without prefixes.
-    pub fn scopes(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
-        (0..self.scopes.len()).map(|scope| self.scopes.names(scope))
+    /// A prefix by its number, without its texts.
+    #[inline]
+    pub fn totals(&self, number: usize) -> Option<Totals<'_>> {
+        let entry = self.entries.get(number)?;
+        let rungs = self.spec.ladder.len();
+        Some(Totals {
+            key: entry.key,
+            scope: entry.scope,
+            tally: &entry.tally,
+            sums: self.sums.get(number * rungs..(number + 1) * rungs)?,
+            prefix_id_bytes: entry.prefix_id.range().len(),
+            parent_id_bytes: entry.parent_id.range().len(),
+        })
+    }
+
+    /// Number of pairs of tenant and model. A pair may be left without prefixes.
+    pub fn scopes(&self) -> u32 {
+        self.scopes.len()
+    }
+
+    /// Tenant and model of a scope.
+    pub fn names(&self, scope: u32) -> Option<(&str, &str)> {
+        (scope < self.scopes.len()).then(|| self.scopes.names(scope))
     }
 
     /// The number of a tenant and model, if the table knows them.
