@@ -10,7 +10,7 @@
 //! 1, so nothing that matters underflows. Two sums compare by whole half-lives plus binary exponent, then mantissa: integers.
 
 use crate::{
-    LadderError,
+    LadderError, MAX_INTEGER,
     exp2::{exp2_ratio, scale},
 };
 use serde::{Deserialize, Serialize};
@@ -111,10 +111,10 @@ impl Ladder {
     }
 
     /// The decayed sum as of `now_ms`: the sum over uses of `weight * 0.5^((now - t) / h)`. A `now` before the last use is
-    /// raised to it.
+    /// raised to it; one after [`MAX_INTEGER`] is as good as that.
     pub fn score(&self, rung: usize, last_seen_ms: u64, sum: f64, now_ms: u64) -> f64 {
         let Some(rung) = self.rungs.get(rung) else { return 0.0 };
-        let now_ms = now_ms.max(last_seen_ms);
+        let now_ms = now_ms.min(MAX_INTEGER).max(last_seen_ms);
         // Dividing by the weight of a use at `now` makes a single use at `now` score exactly 1.
         scale(sum / rung.unit_weight(now_ms), -rung.shift(last_seen_ms, now_ms))
     }
@@ -127,7 +127,7 @@ impl Ladder {
             return Rank::LAST;
         }
         let half_lives = (last_seen_ms / rung.span_ms) * (rung.span_ms / rung.half_life_ms);
-        Rank { whole: half_lives as i64 + exponent, mantissa }
+        Rank { whole: (half_lives as i64).saturating_add(exponent), mantissa }
     }
 }
 
@@ -294,6 +294,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_latest_times_and_the_shortest_half_life_do_not_overflow() {
+        let ladder = Ladder::new(&[1]).unwrap();
+        let (last, before) = (i64::MAX as u64, i64::MAX as u64 - 100);
+        assert!(ladder.rank(0, last, 8.0) > ladder.rank(0, before, 8.0));
+        assert_eq!(ladder.score(0, last, 8.0, u64::MAX), 8.0);
+        assert_eq!(ladder.score(0, 0, 8.0, u64::MAX), 0.0);
     }
 
     #[test]

@@ -76,6 +76,8 @@ impl TextRef {
 pub struct TableRow<'a> {
     /// Digest of the names.
     pub key: PrefixKey,
+    /// Number of tenant and model among the table's [scopes](PrefixTable::scopes).
+    pub scope: u32,
     /// Names the prefix within tenant and model.
     pub prefix_id: &'a str,
     /// Whose prefix it is.
@@ -153,6 +155,7 @@ impl PrefixTable {
         let rungs = self.spec.ladder.len();
         Some(TableRow {
             key: entry.key,
+            scope: entry.scope,
             prefix_id: self.str(entry.prefix_id),
             tenant,
             model_id,
@@ -169,6 +172,7 @@ impl PrefixTable {
             let (tenant, model_id) = self.scopes.names(entry.scope);
             TableRow {
                 key: entry.key,
+                scope: entry.scope,
                 prefix_id: self.str(entry.prefix_id),
                 tenant,
                 model_id,
@@ -187,6 +191,26 @@ impl PrefixTable {
         let start = self.text.len() as u64;
         self.text.push_str(text);
         if text.is_empty() { TextRef::NONE } else { TextRef(start << 24 | text.len() as u64) }
+    }
+
+    /// Tenants and models, each pair once, by number. A pair may be left without prefixes.
+    pub fn scopes(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
+        (0..self.scopes.len()).map(|scope| self.scopes.names(scope))
+    }
+
+    /// The number of a tenant and model, if the table knows them.
+    pub fn scope(&self, tenant: &str, model_id: &str) -> Option<u32> {
+        self.scopes.find(tenant, model_id)
+    }
+
+    /// The number of the prefix with this id in a scope, in the bands that a range starting at `(layer, page_start)` has.
+    pub fn find(&self, scope: u32, prefix_id: &str, layer: u32, page_start: u32) -> Option<usize> {
+        if scope >= self.scopes.len() {
+            return None;
+        }
+        let bands = self.spec.key_policy.bands(layer, page_start);
+        let (tenant, model_id) = self.scopes.names(scope);
+        self.probe(hash(prefix_id, Scopes::hash(tenant, model_id), bands), scope, prefix_id, bands).ok()
     }
 
     /// Hashes of the prefixes that the events of a batch name, for [`fold`](Self::fold). They depend on the text and the key
@@ -236,6 +260,28 @@ impl PrefixTable {
                     self.name_parent(number, parent);
                 }
                 touched(number as u32);
+            }
+        }
+    }
+
+    /// The events whose prefix is not in the table, by position, several of one prefix included. `hashes` are those of
+    /// [`hashes`](Self::hashes).
+    ///
+    /// Whoever keeps totals elsewhere [merges](Self::merge) them in for these before the [fold](Self::fold), so that an event
+    /// meets the same state as in a table that was never emptied.
+    pub fn unknown(&self, batch: &EventBatch, hashes: &[u64], unknown: &mut Vec<u32>) {
+        unknown.clear();
+        let scopes: Vec<Option<u32>> = batch
+            .scopes()
+            .iter()
+            .map(|scope| self.scopes.find(batch.str(scope.tenant), batch.str(scope.model_id)))
+            .collect();
+        for (index, &hash) in hashes.iter().enumerate().take(batch.len()) {
+            let bands = batch.bands_at(index, &self.spec);
+            let known = scopes[batch.scope_at(index) as usize]
+                .is_some_and(|scope| self.probe(hash, scope, batch.prefix_id_at(index), bands).is_ok());
+            if !known {
+                unknown.push(index as u32);
             }
         }
     }

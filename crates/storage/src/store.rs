@@ -3,6 +3,7 @@
 use crate::{StorageError, View};
 use arc_swap::ArcSwap;
 use prefix_indexer_models::{EventBatch, IndexSpec, PrefixTable, SourceId, SourcePosition};
+use serde::Serialize;
 use std::sync::Arc;
 
 /// Names a batch, so that giving it twice counts it once.
@@ -47,7 +48,7 @@ pub struct Forget {
 }
 
 /// What an index has counted since it was made; merged indexes add theirs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counters {
     /// Events counted.
     pub events: u64,
