@@ -23,6 +23,14 @@ impl Measurement {
         Measurement { note, ..self }
     }
 
+    pub(crate) fn at_most(self, limit: f64) -> Measurement {
+        Measurement { at_most: Some(limit), ..self }
+    }
+
+    pub(crate) fn at_least(self, limit: f64) -> Measurement {
+        Measurement { at_least: Some(limit), ..self }
+    }
+
     pub(crate) fn json(&self) -> Value {
         let Measurement { name, value, unit, note, at_most, at_least } = self;
         json!({"name": name, "value": value, "unit": unit, "note": note, "at_most": at_most, "at_least": at_least})
@@ -52,7 +60,23 @@ impl Times {
         Times::sorted((0..batches).map(|_| batch()).collect())
     }
 
-    fn sorted(mut times: Vec<f64>) -> Times {
+    /// Times every call by itself, less what reading the clock takes: for the tail.
+    pub(crate) fn of_calls(calls: usize, mut operation: impl FnMut(usize)) -> Times {
+        let time = |operation: &mut dyn FnMut(usize)| {
+            let each = (0..calls).map(|number| {
+                let started = Instant::now();
+                operation(number);
+                started.elapsed().as_nanos() as f64
+            });
+            Times::sorted(each.collect())
+        };
+        let clock = time(&mut |_| {}).median();
+        let Times(times) = time(&mut operation);
+        Times(times.into_iter().map(|time| (time - clock).max(0.0)).collect())
+    }
+
+    /// Times that were taken elsewhere.
+    pub(crate) fn sorted(mut times: Vec<f64>) -> Times {
         times.sort_by(f64::total_cmp);
         Times(times)
     }

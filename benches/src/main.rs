@@ -6,6 +6,9 @@
 
 mod fold;
 mod harness;
+mod index;
+mod live;
+mod synthetic;
 mod to_parquet;
 
 use anyhow::{Context, Result, bail};
@@ -15,7 +18,8 @@ use std::path::{Path, PathBuf};
 /// Measures something; may use the directory for files.
 type Scenario = fn(&Path) -> Result<Vec<Measurement>>;
 
-const SCENARIOS: &[(&str, Scenario)] = &[("fold", fold::run)];
+const SCENARIOS: &[(&str, Scenario)] =
+    &[("fold", fold::run), ("index", index::run), ("overlapping", index::overlapping), ("live", live::run)];
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
