@@ -77,6 +77,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let committed = root()?.join("fixtures");
     match (events, prefixes) {
         (Some(events), Some(prefixes)) => {
+            if check || large || events > 1_000_000_000 || !(100..=events / 3).contains(&prefixes) {
+                bail!("a trace has at most 10^9 events, and at least 100 prefixes, at most a third of the events");
+            }
             let name = format!("events-{events}-{prefixes}.jsonl");
             return make(&out.unwrap_or_else(|| committed.join("large")), &name, &|out| {
                 native::write(sized(events, prefixes), Style::Canonical, out)
@@ -86,12 +89,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         _ => bail!("--events and --prefixes go together"),
     }
     if check {
+        if large || out.is_some() {
+            bail!("--check compares the committed fixtures, and nothing else");
+        }
         return COMMITTED.iter().try_for_each(|(name, render)| compare(&committed.join(name), *render));
     }
     if large {
         let dir = out.unwrap_or_else(|| committed.join("large"));
-        let ingest = GENERATED.iter().filter(|(name, _)| LARGE_TRACES.contains(name));
-        return ingest.into_iter().try_for_each(|(name, render)| make(&dir, name, render));
+        return LARGE_TRACES.iter().try_for_each(|name| generate(&dir, name));
     }
     let dir = out.unwrap_or(committed);
     COMMITTED.iter().try_for_each(|(name, render)| make(&dir, name, render))
