@@ -23,5 +23,13 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
             report.bar(Bar::at_least(&format!("{}, {}", text("name")?, text("unit")?), value, limit, limit));
         }
     }
+    for peer in ["sqlite", "redis"].into_iter().filter(|_| bench.peers.are_wanted()) {
+        match bench.peers.top_k(peer) {
+            Ok(rows) => rows.into_iter().for_each(|(who, median, p99)| {
+                report.row(Row::value(&who, median, "ns").note(&format!("1 M prefixes, p99 {p99:.0} ns")));
+            }),
+            Err(error) => report.skip(&format!("{peer}: {error:#}")),
+        }
+    }
     Ok(())
 }

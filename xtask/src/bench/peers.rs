@@ -12,6 +12,7 @@ const PEERS: &[(&str, &str)] = &[("duckdb", "duckdb==2.0.*"), ("polars", "polars
 /// Peers that can run here.
 pub(super) struct Peers {
     python: PathBuf,
+    wanted: bool,
     present: Vec<&'static str>,
     skipped: Vec<String>,
 }
@@ -27,7 +28,7 @@ pub(super) struct Answer {
 impl Peers {
     pub(super) fn new(wanted: bool) -> Result<Peers> {
         let dir = root()?.join("target/peers");
-        let mut peers = Peers { python: dir.join("bin/python"), present: Vec::new(), skipped: Vec::new() };
+        let mut peers = Peers { python: dir.join("bin/python"), wanted, present: Vec::new(), skipped: Vec::new() };
         if !wanted {
             peers.skipped.push("all peers were left out (--no-peers): no ratio is measured".to_owned());
             return Ok(peers);
@@ -71,6 +72,28 @@ impl Peers {
 
     pub(super) fn skipped(&self) -> Vec<String> {
         self.skipped.clone()
+    }
+
+    /// Asks SQLite or Redis for the top ten of a million: what was asked, median and p99 in nanoseconds. An error when the
+    /// peer cannot run here.
+    pub(super) fn top_k(&self, peer: &str) -> Result<Vec<(String, f64, f64)>> {
+        let mut command = process::program(&self.python.to_string_lossy(), "benches/peers/top_k.py")?;
+        let output = command.arg(peer).args(["--prefixes", "1000000"]).output().context("cannot run python")?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        let answer: Value = serde_json::from_slice(&output.stdout).context("a peer prints JSON")?;
+        let version = answer["version"].as_str().unwrap_or_default();
+        let row = |key: &str, what: &str| -> Result<_> {
+            let number = |name: &str| answer[key][name].as_f64().with_context(|| format!("no {name} in {answer}"));
+            Ok((format!("{peer} {version}, top 10 of {what}, from Python"), number("median_ns")?, number("p99_ns")?))
+        };
+        Ok(vec![row("all", "all")?, row("tenant", "a tenant")?])
+    }
+
+    /// Whether peers were asked for.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.wanted
     }
 
     /// Runs the aggregation of a file; with `check`, compares its numbers with our recommendations in that directory.
