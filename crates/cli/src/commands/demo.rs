@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::Context;
 use prefix_indexer::{
-    IndexStore, Inputs, NativeEngine, OpenOptions, Query, StoreKind, TraceOptions, ingest_pieces, parse_duration_ms,
+    Inputs, NativeEngine, OpenOptions, Query, StoreKind, TraceOptions, ingest_pieces, parse_duration_ms,
 };
 use std::{path::PathBuf, time::Instant};
 
