@@ -212,12 +212,11 @@ impl PrefixTable {
     #[inline]
     pub fn totals(&self, number: usize) -> Option<Totals<'_>> {
         let entry = self.entries.get(number)?;
-        let rungs = self.spec.ladder.len();
         Some(Totals {
-            key: entry.key,
+            key: self.keys.get(number).copied()?,
             scope: entry.scope,
             tally: &entry.tally,
-            sums: self.sums.get(number * rungs..(number + 1) * rungs)?,
+            sums: self.sums.row(number),
             prefix_id_bytes: entry.prefix_id.range().len(),
             parent_id_bytes: entry.parent_id.range().len(),
         })
