@@ -15,18 +15,36 @@ impl Scopes {
         xxh3_64_with_seed(model_id.as_bytes(), xxh3_64(tenant.as_bytes()))
     }
 
-    pub(super) fn intern(&mut self, tenant: &str, model_id: &str) -> u32 {
+    pub(super) fn find(&self, tenant: &str, model_id: &str) -> Option<u32> {
+        self.probe(tenant, model_id).ok()
+    }
+
+    /// The number of a pair, or the free hash where it belongs.
+    fn probe(&self, tenant: &str, model_id: &str) -> Result<u32, u64> {
         let mut hash = Self::hash(tenant, model_id);
         while let Some(&number) = self.by_hash.get(&hash) {
             if self.names(number) == (tenant, model_id) {
-                return number;
+                return Ok(number);
             }
             hash = hash.wrapping_add(1);
         }
+        Err(hash)
+    }
+
+    pub(super) fn intern(&mut self, tenant: &str, model_id: &str) -> u32 {
+        let hash = match self.probe(tenant, model_id) {
+            Ok(number) => return number,
+            Err(hash) => hash,
+        };
         let number = self.names.len() as u32;
         self.names.push((tenant.into(), model_id.into()));
         self.by_hash.insert(hash, number);
         number
+    }
+
+    /// Number of pairs.
+    pub(super) fn len(&self) -> u32 {
+        self.names.len() as u32
     }
 
     /// Tenant and model of a number that [`intern`](Self::intern) gave.

@@ -1,0 +1,5 @@
+//! The stores from outside: one scenario a module.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod conformance;
+mod support;
