@@ -26,7 +26,7 @@ fn check(line: &str, expected: &str) {
     assert_eq!((found.events.len(), found.bad_lines), (2, 1), "{line}");
     assert_eq!(found.quarantine, format!("{line}\n").as_bytes(), "{line}");
     let error = read_bytes(text.as_bytes(), BadLines::Fail).unwrap_err();
-    let TraceError::BadLine(error) = error else { panic!("{line}: {error}") };
+    let TraceError::BadLine(error) = error else { unreachable!("{line}: {error}") };
     assert_eq!(format!("{}: {}: {}", error.line, error.field.unwrap_or("-"), error.reason), format!("2: {expected}"));
 }
 

@@ -1,5 +1,4 @@
 //! The committed traces: each is recognised, and of the bad lines each names the field that was damaged.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "support/read.rs"]
 mod support;

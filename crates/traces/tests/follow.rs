@@ -21,10 +21,13 @@ fn line(number: u64) -> String {
     format!("{{\"timestamp\": {number}, \"hash_ids\": [{number}]}}\n")
 }
 
+/// What a piece told: how its input was opened, and the times of its events.
+type Told = Result<(Option<Opening>, Vec<u64>), TraceError>;
+
 /// A follower on a thread of its own.
 struct Tail {
     path: PathBuf,
-    found: Receiver<Result<(Option<Opening>, Vec<u64>), TraceError>>,
+    found: Receiver<Told>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     _directory: tempfile::TempDir,
@@ -199,6 +202,23 @@ fn what_cannot_be_followed_is_refused() {
         assert!(matches!(following.next(), Some(Err(TraceError::Unsupported { .. }))));
         assert!(following.next().is_none());
     }
+}
+
+#[test]
+fn following_goes_on_where_an_earlier_run_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    fs::write(&path, [line(1), line(2)].concat()).unwrap();
+    let inputs = Inputs::from_args([&path]).unwrap();
+    let mut batch = EventBatch::new();
+    let pieces = inputs.open(TraceOptions::default(), |_| Vec::new());
+    let positions: Vec<_> = pieces.filter_map(|piece| piece.unwrap().decode(&mut batch).unwrap().position).collect();
+    append(&path, &line(3));
+    let mut following = inputs.follow(TraceOptions::default(), |_| positions.clone(), Arc::default());
+    let opening = following.next().unwrap().unwrap().decode(&mut batch).unwrap().opening;
+    assert_eq!(opening, Some(Opening::Resumed { from: positions[0].offset }));
+    following.next().unwrap().unwrap().decode(&mut batch).unwrap();
+    assert_eq!(batch.timestamps_ms(), [3]);
 }
 
 #[test]
