@@ -301,7 +301,7 @@ impl<M: Medium> IndexStore for LiveStore<M> {
         if commit.batch_id.is_some_and(|id| self.core.seen.has_batch(id)) {
             self.core.counters.duplicates += counters.events;
             self.core.seen.abandon();
-            return Ok(());
+            return self.publish();
         }
         tables.iter().try_for_each(|table| self.spec().check_same(table.spec()))?;
         self.flush_rows()?;
