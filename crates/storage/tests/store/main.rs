@@ -3,4 +3,7 @@
 
 mod conformance;
 mod crash;
+mod damage;
+mod full_disk;
+mod readers;
 mod support;
