@@ -31,7 +31,7 @@ pub(crate) fn reject_cycles(tables: &mut [&mut PrefixTable], older: &View) -> Re
     for table in 0..tables.len() {
         for number in 0..tables[table].len() {
             let start = Node::New { table: table as u32, number: number as u32 };
-            if walk.met(start) != 0 || !tables[table].row(number).is_some_and(|row| row.parent_id.is_some()) {
+            if walk.met(start) != 0 || tables[table].row(number).is_none_or(|row| row.parent_id.is_none()) {
                 continue;
             }
             round += 1;

@@ -326,7 +326,7 @@ fn read_file(
 /// Cuts off an unfinished write, durably, before anything is appended after it.
 pub(crate) fn repair(end: &LogEnd) -> Result<(), StorageError> {
     let Some((path, offset)) = &end.torn else { return Ok(()) };
-    let cut = if *offset < HEADER_BYTES as u64 {
+    if *offset < HEADER_BYTES as u64 {
         files::remove(path)?;
         path.parent().map_or(Ok(()), files::sync_dir)
     } else {
@@ -338,8 +338,7 @@ pub(crate) fn repair(end: &LogEnd) -> Result<(), StorageError> {
                 file.sync_all()
             })
             .map_err(io_error("cannot cut", path))
-    };
-    cut
+    }
 }
 
 #[cfg(test)]

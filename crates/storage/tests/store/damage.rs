@@ -102,8 +102,11 @@ fn every_byte_of_the_log_damaged() {
     assert_eq!(fs::read(&path).unwrap(), bytes, "evidence is not touched");
 }
 
+/// Learned state: version and bytes.
+type Side = Option<(u32, Vec<u8>)>;
+
 /// All that a reader gets to see.
-fn seen(dir: &Path) -> Result<(Vec<PrefixStats>, Option<(u32, Vec<u8>)>), StorageError> {
+fn seen(dir: &Path) -> Result<(Vec<PrefixStats>, Side), StorageError> {
     let reader = IndexReader::open(dir, true)?;
     let rows = reader.view().rows().map(|row| row.map(|row| row.to_stats())).collect::<Result<Vec<_>, _>>()?;
     Ok((rows, reader.side("learned")?))
