@@ -32,6 +32,6 @@ pub use recommendation::PrefixRecommendation;
 pub use source::{SourceId, SourcePosition};
 pub use spec::IndexSpec;
 pub use stats::PrefixStats;
-pub use table::{PrefixTable, Shard, TableRow};
+pub use table::{PrefixTable, Shard, TableRow, Totals};
 pub use tally::Tally;
 pub use utility::Utility;

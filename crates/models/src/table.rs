@@ -82,7 +82,7 @@ impl TextRef {
 pub struct TableRow<'a> {
     /// Digest of the names.
     pub key: PrefixKey,
-    /// Number of tenant and model among the table's [scopes](PrefixTable::scopes).
+    /// Number of tenant and model, see [`PrefixTable::names`].
     pub scope: u32,
     /// Names the prefix within tenant and model.
     pub prefix_id: &'a str,
@@ -96,6 +96,23 @@ pub struct TableRow<'a> {
     pub tally: &'a Tally,
     /// One decayed sum a rung, as of the landmark of the last use.
     pub sums: &'a [f64],
+}
+
+/// One prefix of a table without its texts, which lie elsewhere in memory: what ranking and grouping look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Totals<'a> {
+    /// Digest of the names.
+    pub key: PrefixKey,
+    /// Number of tenant and model, see [`PrefixTable::names`].
+    pub scope: u32,
+    /// Counts, extents, times.
+    pub tally: &'a Tally,
+    /// One decayed sum a rung, as of the landmark of the last use.
+    pub sums: &'a [f64],
+    /// Length of the prefix id.
+    pub prefix_id_bytes: usize,
+    /// Length of the parent's id; 0 for none.
+    pub parent_id_bytes: usize,
 }
 
 impl TableRow<'_> {
@@ -196,9 +213,28 @@ impl PrefixTable {
         if text.is_empty() { TextRef::NONE } else { TextRef(start << 24 | text.len() as u64) }
     }
 
-    /// Tenants and models, each pair once, by number. A pair may be left without prefixes.
-    pub fn scopes(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
-        (0..self.scopes.len()).map(|scope| self.scopes.names(scope))
+    /// A prefix by its number, without its texts.
+    #[inline]
+    pub fn totals(&self, number: usize) -> Option<Totals<'_>> {
+        let entry = self.entries.get(number)?;
+        Some(Totals {
+            key: self.keys.get(number).copied()?,
+            scope: entry.scope,
+            tally: &entry.tally,
+            sums: self.sums.row(number),
+            prefix_id_bytes: entry.prefix_id.range().len(),
+            parent_id_bytes: entry.parent_id.range().len(),
+        })
+    }
+
+    /// Number of pairs of tenant and model. A pair may be left without prefixes.
+    pub fn scopes(&self) -> u32 {
+        self.scopes.len()
+    }
+
+    /// Tenant and model of a scope.
+    pub fn names(&self, scope: u32) -> Option<(&str, &str)> {
+        (scope < self.scopes.len()).then(|| self.scopes.names(scope))
     }
 
     /// The number of a tenant and model, if the table knows them.

@@ -19,10 +19,6 @@ impl Front {
         Front { order, cursors: Vec::with_capacity(capacity) }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.cursors.is_empty()
-    }
-
     /// Adds a list of a segment.
     pub(crate) fn add_list(&mut self, segment: &Segment, number: u32, list: List) -> Result<(), StorageError> {
         let cursor = segment.cursor(number, list, self.order, None)?;

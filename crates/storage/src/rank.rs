@@ -5,7 +5,7 @@ mod best;
 pub(crate) use best::{Best, Ranking};
 
 use prefix_indexer_models::{PrefixKey, Rank};
-use std::{cmp::Ordering, ops::Range};
+use std::ops::Range;
 
 /// Ties of more rows than this are sorted by words of their keys first, to keep them out of a list of whole ranks.
 const LARGE_TIE: usize = 1 << 12;
@@ -86,12 +86,6 @@ fn sort_exactly(
     let mut ranked: Vec<((Rank, PrefixKey), u32)> = positions.map(|position| (exact(position), position)).collect();
     ranked.sort_unstable_by(|a, b| Rank::order(a.0, b.0));
     ranked.iter().for_each(|&(_, position)| emit(position));
-}
-
-/// Whether `a` comes before `b`.
-#[inline]
-pub(crate) fn before(a: (Rank, PrefixKey), b: (Rank, PrefixKey)) -> bool {
-    Rank::order(a, b) == Ordering::Less
 }
 
 #[cfg(test)]

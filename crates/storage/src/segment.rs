@@ -22,13 +22,13 @@ pub(crate) use offsets::Offsets;
 pub(crate) use output::{Facts, Output};
 pub(crate) use parallel::in_order;
 pub(crate) use plan::Plan;
-pub(crate) use scopes::{Cursor, Heads, List, Lists};
+pub(crate) use scopes::{Cursor, Heads, List};
 
 use crate::{
     Source, StorageError,
     codec::decode,
     format::segment::{
-        Counts, Directory, HEAD, Head, Layout, MAGIC, MAX_ROWS, PartitionView, RecordView, TAIL, Tail, TextRef,
+        Counts, Directory, HEAD, Head, Layout, MAGIC, MAX_ROWS, PartitionView, RECORD, RecordView, TAIL, Tail, TextRef,
         VERSION, buckets,
     },
 };
@@ -56,24 +56,31 @@ pub struct Segment {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RawRow<'a> {
     pub(crate) number: u32,
-    pub(crate) sums: &'a [[u8; 8]],
+    /// The sums, one f64 a rung.
+    pub(crate) sums: &'a [u8],
     pub(crate) record: &'a RecordView,
 }
 
-impl RawRow<'_> {
+impl<'a> RawRow<'a> {
+    #[inline]
     pub(crate) fn key(&self) -> PrefixKey {
         PrefixKey(self.record.key)
     }
 
+    #[inline]
     pub(crate) fn sum(&self, rung: usize) -> f64 {
-        self.sums.get(rung).map_or(0.0, |bytes| f64::from_le_bytes(*bytes))
+        self.sums.as_chunks().0.get(rung).map_or(0.0, |bytes| f64::from_le_bytes(*bytes))
+    }
+
+    pub(crate) fn sums(&self) -> impl ExactSizeIterator<Item = f64> + use<'a> {
+        self.sums.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes))
     }
 
     /// The place by a rung, or, for the order after the rungs, by recency.
     #[inline]
     pub(crate) fn rank(&self, spec: &IndexSpec, order: usize) -> Rank {
         let last_seen_ms = self.record.last_seen_ms.get();
-        if order < self.sums.len() {
+        if order < spec.ladder.len() {
             spec.ladder.rank(order, last_seen_ms, self.sum(order))
         } else {
             Rank::of_time(last_seen_ms)
@@ -191,10 +198,6 @@ impl Segment {
         order < self.spec.ladder.len() && self.faint >> order & 1 == 1
     }
 
-    pub(crate) fn faint_bits(&self) -> u32 {
-        self.faint
-    }
-
     /// [`get`](Self::get) without looking at names.
     pub(crate) fn find(&self, key: &PrefixKey) -> Result<Option<RawRow<'_>>, StorageError> {
         let wanted = (key.hash64() >> 32) as u32;
@@ -223,41 +226,72 @@ impl Segment {
     }
 
     /// A row with all that its accessors read verified.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn row(&self, number: u32) -> Result<Row<'_>, StorageError> {
         self.row_of(self.raw(number)?)
     }
 
-    #[inline]
+    #[inline(always)]
     fn row_of<'a>(&'a self, raw: RawRow<'a>) -> Result<Row<'a>, StorageError> {
         let partition = raw.record.partition.get();
-        if !self.named.has(partition as usize) {
-            self.name(partition)?;
+        let (prefix_id, parent_id) = (TextRef(raw.record.prefix_id.get()), TextRef(raw.record.parent_id.get()));
+        if !(self.named.has(partition as usize) && self.knows_text(prefix_id) && self.knows_text(parent_id)) {
+            self.verify_texts(partition, prefix_id, parent_id)?;
         }
-        self.check_text(TextRef(raw.record.prefix_id.get()))?;
-        self.check_text(TextRef(raw.record.parent_id.get()))?;
         Ok(Row::new(self, raw))
     }
 
     /// A row without its names.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn raw(&self, number: u32) -> Result<RawRow<'_>, StorageError> {
-        let start = self.layout.row(number);
-        if number as usize >= self.layout.counts.rows {
-            return Err(self.corrupt(self.layout.rows, "the number of a row that there is not"));
-        }
-        let bytes = self.read(start, self.layout.counts.stride())?;
-        let (sums, record) = bytes.as_chunks::<8>().0.split_at_checked(self.layout.counts.rungs).unwrap_or_default();
-        let _ = record;
-        let record = bytes.get(self.layout.counts.rungs * 8..).and_then(|b| RecordView::ref_from_bytes(b).ok());
-        match record {
-            Some(record) if record.last_seen_ms.get() <= MAX_INTEGER => Ok(RawRow { number, sums, record }),
-            _ => Err(self.corrupt(start, "a row of a time that cannot be")),
+        match self.known_raw(number) {
+            Some(raw) => Ok(raw),
+            None => self.verify_raw(number),
         }
     }
 
-    /// Verifies the record and the names of a partition.
+    /// A row whose pages are verified.
+    #[inline(always)]
+    fn known_raw(&self, number: u32) -> Option<RawRow<'_>> {
+        let (start, stride) = (self.layout.row(number), self.layout.counts.stride());
+        if number as usize >= self.layout.counts.rows || !self.pages.known(start, stride) {
+            return None;
+        }
+        let (sums, record) = self.source.bytes().get(start..start + stride)?.split_at_checked(stride - RECORD)?;
+        let record = RecordView::ref_from_bytes(record).ok()?;
+        (record.last_seen_ms.get() <= MAX_INTEGER).then_some(RawRow { number, sums, record })
+    }
+
     #[cold]
+    #[inline(never)]
+    fn verify_raw(&self, number: u32) -> Result<RawRow<'_>, StorageError> {
+        if number as usize >= self.layout.counts.rows {
+            return Err(self.corrupt(self.layout.rows, "the number of a row that there is not"));
+        }
+        let start = self.layout.row(number);
+        self.touch(start, self.layout.counts.stride())?;
+        self.known_raw(number).ok_or_else(|| self.corrupt(start, "a row of a time that cannot be"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn verify_texts(&self, partition: u32, prefix_id: TextRef, parent_id: TextRef) -> Result<(), StorageError> {
+        if !self.named.has(partition as usize) {
+            self.name(partition)?;
+        }
+        self.check_text(prefix_id)?;
+        self.check_text(parent_id)
+    }
+
+    /// Whether a text is inside the section, on pages that are verified.
+    #[inline(always)]
+    fn knows_text(&self, text: TextRef) -> bool {
+        let (offset, length) = (text.offset() as usize, text.length());
+        length == 0
+            || (offset + length <= self.layout.counts.text && self.pages.known(self.layout.text + offset, length))
+    }
+
+    /// Verifies the record and the names of a partition.
     fn name(&self, number: u32) -> Result<(), StorageError> {
         let partition = self.partition(number)?;
         self.check_text(TextRef(partition.tenant.get()))?;
@@ -281,17 +315,22 @@ impl Segment {
             .ok_or_else(|| self.corrupt(start, "a partition of rows that there are not"))
     }
 
+    /// A partition that does not follow the one before it.
+    pub(crate) fn corrupt_partition(&self, number: u32) -> StorageError {
+        self.corrupt(self.layout.partition(number), "partitions do not follow each other")
+    }
+
     /// Verifies the pages of a text.
     #[inline]
     fn check_text(&self, text: TextRef) -> Result<(), StorageError> {
-        if text.length() == 0 {
+        if self.knows_text(text) {
             return Ok(());
         }
         let offset = text.offset() as usize;
         if offset + text.length() > self.layout.counts.text {
             return Err(self.corrupt(self.layout.text, "text outside the text section"));
         }
-        self.touch(self.layout.text + offset, text.length())
+        self.verify_pages(self.layout.text + offset, text.length())
     }
 
     /// A text whose pages are verified. Only a segment that somebody forged, checksums and all, has text that is not UTF-8;
@@ -321,14 +360,14 @@ impl Segment {
         Ok(bytes.try_into().map_or(0, u64::from_le_bytes))
     }
 
-    #[inline]
+    #[inline(always)]
     fn u32_at(&self, start: usize) -> Result<u32, StorageError> {
         let bytes = self.read(start, 4)?;
         Ok(bytes.try_into().map_or(0, u32::from_le_bytes))
     }
 
     /// Bytes of the data, verified.
-    #[inline]
+    #[inline(always)]
     fn read(&self, start: usize, length: usize) -> Result<&[u8], StorageError> {
         self.touch(start, length)?;
         match self.source.bytes().get(start..start + length) {
@@ -337,7 +376,7 @@ impl Segment {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn touch(&self, start: usize, length: usize) -> Result<(), StorageError> {
         if self.pages.known(start, length) {
             return Ok(());
@@ -346,6 +385,7 @@ impl Segment {
     }
 
     #[cold]
+    #[inline(never)]
     fn verify_pages(&self, start: usize, length: usize) -> Result<(), StorageError> {
         self.pages
             .verify(self.source.bytes(), start, length)
@@ -353,6 +393,7 @@ impl Segment {
     }
 
     #[cold]
+    #[inline(never)]
     fn corrupt(&self, offset: usize, what: &str) -> StorageError {
         corrupt(&self.path, offset, what.to_owned())
     }

@@ -7,10 +7,10 @@
 mod layout;
 mod records;
 
-pub(crate) use layout::{Counts, Layout, ListKind, PAGE, TOP, buckets};
+pub(crate) use layout::{Counts, Layout, ListKind, PAGE, buckets};
 pub(crate) use records::{
-    CHECKSUM, Checksum, Directory, HEAD, Head, Links, Named, NamedView, Partition, PartitionView, Record, RecordView,
-    TAIL, TAIL_PAGES, Tail, TextRef,
+    CHECKSUM, Checksum, Directory, HEAD, Head, Links, Named, NamedView, Partition, PartitionView, RECORD, Record,
+    RecordView, TAIL, TAIL_PAGES, Tail, TextRef,
 };
 
 /// What a segment starts with and ends with.

@@ -7,8 +7,8 @@ use crate::{Row, Segment, StorageError, format::segment::TextRef, front::Front};
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
     segments: Vec<&'a Segment>,
-    /// The next partition of each segment.
-    next: Vec<u32>,
+    /// The next partition of each segment, and its first row.
+    next: Vec<(u32, u32)>,
     /// Segments and their partitions that the current one is made of.
     pub(super) sources: Vec<(u32, u32)>,
     front: Front,
@@ -18,7 +18,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(segments: Vec<&'a Segment>) -> Walk<'a> {
         let recency = segments.first().map_or(0, |segment| segment.spec().ladder.len());
         Walk {
-            next: vec![0; segments.len()],
+            next: vec![(0, 0); segments.len()],
             sources: Vec::new(),
             front: Front::new(recency, segments.len()),
             segments,
@@ -29,11 +29,14 @@ impl<'a> Walk<'a> {
     pub(super) fn partition(&mut self) -> Result<Option<(&'a str, &'a str)>, StorageError> {
         self.sources.clear();
         let mut least: Option<(&str, &str)> = None;
-        for (number, (segment, &next)) in (0..).zip(self.segments.iter().zip(&self.next)) {
+        for (number, (segment, &(next, row))) in (0..).zip(self.segments.iter().zip(&self.next)) {
             if next as usize >= segment.partitions() {
                 continue;
             }
             let partition = segment.partition(next)?;
+            if partition.first.get() != row {
+                return Err(segment.corrupt_partition(next));
+            }
             let name =
                 (segment.text(TextRef(partition.tenant.get()))?, segment.text(TextRef(partition.model_id.get()))?);
             if least.is_none_or(|least| name < least) {
@@ -48,7 +51,9 @@ impl<'a> Walk<'a> {
         for &(number, partition) in &self.sources {
             let (number, segment) = (number as usize, self.segments[number as usize]);
             self.front.add_list(segment, number as u32, segment.list_of(partition, recency)?)?;
-            self.next[number] += 1;
+            let (next, row) = &mut self.next[number];
+            *next += 1;
+            *row += segment.partition(partition)?.count.get();
         }
         Ok(least)
     }

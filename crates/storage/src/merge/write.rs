@@ -32,11 +32,7 @@ pub(super) fn write(
     rows(&merged, &links, &plan, &mut out)?;
     text(&merged, &links, &plan, &mut out)?;
     drop(links);
-    let rankings = (0..counts.orders())
-        .map(|order| ranked(&merged, &plan, order, &counts, &mut out))
-        .collect::<Result<Vec<_>, _>>();
-    let rankings = rankings?;
-    out.end_section()?;
+    let rankings = ranked(&merged, &plan, &counts, &mut out)?;
     out.rankings(&rankings)?;
     counts.name_slots = plan.write(&mut out)? as usize;
     counts.key_slots = keys(&merged, &mut out)? as usize;
@@ -63,7 +59,7 @@ fn rows(merged: &Merged<'_>, links: &Links, plan: &Plan, out: &mut Output<'_>) -
         };
         let prefix_id = TextRef::new(offset, id_length).unwrap_or_default();
         let record = raw.record.moved(RowLinks { prefix_id, parent_id, partition, parent_row });
-        bytes.extend_from_slice(raw.sums.as_flattened());
+        bytes.extend_from_slice(raw.sums);
         bytes.extend_from_slice(record.as_bytes());
         if bytes.len() >= CHUNK {
             out.append(&bytes)?;
@@ -85,47 +81,60 @@ fn text(merged: &Merged<'_>, links: &Links, plan: &Plan, out: &mut Output<'_>) -
     out.end_section()
 }
 
-/// Merges the lists of an order; recency, which comes last, has none to write.
+/// Merges the ranked lists of every partition, and finds the best rows of every order.
 fn ranked(
     merged: &Merged<'_>,
     plan: &Plan,
-    order: usize,
     counts: &Counts,
     out: &mut Output<'_>,
-) -> Result<Ranking, StorageError> {
-    let by_recency = order >= counts.rungs;
-    let mut best = Best::new(counts.top());
+) -> Result<Vec<Ranking>, StorageError> {
+    let mut best: Vec<Best> = (0..counts.orders()).map(|_| Best::new(counts.top())).collect();
     let mut bytes = Vec::new();
-    for number in 0..plan.partitions.len() {
-        let mut front = Front::new(order, 16);
-        for &(segment, partition) in merged.sources(number) {
-            if let Some(&source) = merged.segments.get(segment as usize) {
-                front.add_list(source, segment, source.list_of(partition, order)?)?;
-            }
-        }
-        let mut first = true;
-        while let Some(cursor) = front.next(merged.segments)? {
-            let Some(row) = merged.kept(cursor.segment as usize, cursor.row) else { continue };
-            if first {
-                best.partition(number as u32, cursor.rank, cursor.key);
-                first = false;
-            }
-            if best.is_open() {
-                best.offer(row, cursor.rank, cursor.key);
-            } else if by_recency {
-                break;
-            }
-            if !by_recency {
-                bytes.extend_from_slice(&row.to_le_bytes());
-                if bytes.len() >= CHUNK {
-                    out.append(&bytes)?;
-                    bytes.clear();
+    for partition in 0..plan.partitions.len() {
+        for (order, best) in best.iter_mut().enumerate() {
+            order_of(merged, partition, order, best, &mut |row| {
+                // Rows are in the order of recency, which comes last.
+                if order < counts.rungs {
+                    bytes.extend_from_slice(&row.to_le_bytes());
                 }
+            })?;
+            if bytes.len() >= CHUNK {
+                out.append(&bytes)?;
+                bytes.clear();
             }
         }
     }
-    out.append(&bytes)?;
-    Ok(best.finish(plan))
+    out.section(&bytes)?;
+    Ok(best.into_iter().map(|best| best.finish(plan)).collect())
+}
+
+/// Merges the lists of one partition in one order.
+fn order_of(
+    merged: &Merged<'_>,
+    partition: usize,
+    order: usize,
+    best: &mut Best,
+    emit: &mut dyn FnMut(u32),
+) -> Result<(), StorageError> {
+    let mut front = Front::new(order, 16);
+    for &(number, source) in merged.sources(partition) {
+        if let Some(&segment) = merged.segments.get(number as usize) {
+            front.add_list(segment, number, segment.list_of(source, order)?)?;
+        }
+    }
+    let mut first = true;
+    while let Some(cursor) = front.next(merged.segments)? {
+        let Some(row) = merged.kept(cursor.segment as usize, cursor.row) else { continue };
+        if first {
+            best.partition(partition as u32, cursor.rank, cursor.key);
+            first = false;
+        }
+        if best.is_open() {
+            best.offer(row, cursor.rank, cursor.key);
+        }
+        emit(row);
+    }
+    Ok(())
 }
 
 /// Merges the tables of keys; returns the number of slots.

@@ -75,6 +75,15 @@ impl Best {
         }
     }
 
+    /// Adds what was seen of later partitions.
+    pub(crate) fn absorb(&mut self, later: Best) {
+        self.heads.extend(later.heads);
+        self.open = true;
+        for entry in later.top {
+            self.offer(entry.number, entry.rank, entry.key);
+        }
+    }
+
     pub(crate) fn finish(self, plan: &Plan) -> Ranking {
         let mut heads = self.heads;
         heads.sort_unstable();

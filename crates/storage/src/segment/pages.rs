@@ -31,7 +31,7 @@ impl Marks {
         Marks((0..count.div_ceil(64)).map(|_| AtomicU64::new(u64::MAX)).collect())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn has(&self, number: usize) -> bool {
         self.0.get(number / 64).is_some_and(|word| word.load(Ordering::Relaxed) >> (number % 64) & 1 == 1)
     }
@@ -82,13 +82,8 @@ impl Pages {
         }
     }
 
-    /// Number of pages of data.
-    pub(super) fn count(&self) -> usize {
-        self.data.bytes.len().div_ceil(PAGE)
-    }
-
     /// Whether the bytes from `start` on, at least one, are known to be what was written.
-    #[inline]
+    #[inline(always)]
     pub(super) fn known(&self, start: usize, length: usize) -> bool {
         let (first, last) = (start / PAGE, (start + length.saturating_sub(1)) / PAGE);
         self.data.verified.has(first) && (first == last || (first + 1..=last).all(|page| self.data.verified.has(page)))

@@ -105,7 +105,7 @@ impl<'a> Row<'a> {
 
     /// Decayed sums, one a rung.
     pub fn sums(&self) -> impl ExactSizeIterator<Item = f64> + use<'a> {
-        self.raw.sums.iter().map(|bytes| f64::from_le_bytes(*bytes))
+        self.raw.sums()
     }
 
     /// The decayed sum as of `now_ms`; a `now_ms` before the last use is raised to it.

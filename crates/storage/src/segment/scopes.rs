@@ -68,27 +68,29 @@ pub(crate) fn name_hash(name: &str, kind: u64) -> u64 {
 impl Segment {
     /// The lists of a scope in an order (a rung, or the one after them: recency).
     pub(crate) fn lists(&self, scope: Scope<'_>, order: usize) -> Result<Option<Lists>, StorageError> {
-        let whole = |heads| Lists { list: None, heads: Some(heads) };
-        let all = |kind, first, end| Heads { base: self.layout.list(order, kind), next: first, end };
+        let whole = |kind, first, end| {
+            let heads = Heads { base: self.layout.list(order, kind), next: first, end };
+            Lists { list: None, heads: Some(heads) }
+        };
         let counts = &self.layout.counts;
         match (scope.tenant, scope.model_id) {
             (None, None) => match counts.partitions as u32 {
                 0 => Ok(None),
                 1 => self.partition_list(0, order).map(Some),
-                partitions => {
+                _ => {
                     let list = List { base: Some(self.layout.top(order)), position: 0, end: counts.top() as u32 };
-                    let heads = (counts.top() < counts.rows).then(|| all(ListKind::All, 0, partitions));
+                    let heads = self.all_heads(order).filter(|_| counts.top() < counts.rows);
                     Ok(Some(Lists { list: Some(list), heads }))
                 }
             },
             (Some(tenant), None) => match self.named(tenant, 0)? {
                 None => Ok(None),
                 Some((first, end)) if end - first == 1 => self.partition_list(first, order).map(Some),
-                Some((first, end)) => Ok(Some(whole(all(ListKind::Tenant, first, end)))),
+                Some((first, end)) => Ok(Some(whole(ListKind::Tenant, first, end))),
             },
             (None, Some(model_id)) => match self.named(model_id, 1)? {
                 None => Ok(None),
-                Some((first, end)) => Ok(Some(whole(all(ListKind::Model, first, end)))),
+                Some((first, end)) => Ok(Some(whole(ListKind::Model, first, end))),
             },
             (Some(tenant), Some(model_id)) => {
                 let Some((first, end)) = self.named(tenant, 0)? else { return Ok(None) };
@@ -100,8 +102,14 @@ impl Segment {
         }
     }
 
+    /// All partitions, best row first.
+    pub(super) fn all_heads(&self, order: usize) -> Option<Heads> {
+        let end = self.layout.counts.partitions as u32;
+        (end > 0).then(|| Heads { base: self.layout.list(order, ListKind::All), next: 0, end })
+    }
+
     /// The partitions of a tenant, or the places of a model in lists grouped by model.
-    fn named(&self, name: &str, kind: u64) -> Result<Option<(u32, u32)>, StorageError> {
+    pub(super) fn named(&self, name: &str, kind: u64) -> Result<Option<(u32, u32)>, StorageError> {
         let counts = &self.layout.counts;
         let wanted = slots::tag(name_hash(name, kind));
         let mut position = slots::home(wanted, (counts.tenants + counts.models) as u64) as usize;
@@ -153,13 +161,16 @@ impl Segment {
     /// The rows of a partition, best first.
     pub(crate) fn list_of(&self, partition: u32, order: usize) -> Result<List, StorageError> {
         let partition = self.partition(partition)?;
-        let (position, end) = (partition.first.get(), partition.first.get() + partition.count.get());
-        let base = (order < self.layout.counts.rungs).then(|| self.layout.ranked(order));
-        Ok(List { base, position, end })
+        let (first, count) = (partition.first.get(), partition.count.get());
+        Ok(if order < self.layout.counts.rungs {
+            List { base: Some(self.layout.ranked(first, count, order)), position: 0, end: count }
+        } else {
+            List { base: None, position: first, end: first + count }
+        })
     }
 
     /// Takes the next row number of a list.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&self, list: &mut List) -> Result<Option<u32>, StorageError> {
         if list.position >= list.end {
             return Ok(None);
@@ -173,7 +184,7 @@ impl Segment {
     }
 
     /// A cursor at the next row of a list.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn cursor(
         &self,
         segment: u32,

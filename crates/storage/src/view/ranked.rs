@@ -156,11 +156,21 @@ fn superseded(segments: &[Arc<Segment>], order: usize, best: &Cursor) -> Result<
 }
 
 impl<'a> Ranked<'a> {
+    #[inline(never)]
+    fn next_merged(&mut self) -> Option<Result<Row<'a>, StorageError>> {
+        if let State::Failed(error) = &mut self.state {
+            return error.take().map(Err);
+        }
+        let step = self.step().transpose();
+        if let Some(Err(_)) = step {
+            self.state = State::Failed(None);
+        }
+        step
+    }
+
+    /// The next row of several lists, or of what follows the only one.
     fn step(&mut self) -> Result<Option<Row<'a>>, StorageError> {
-        if let State::List { segment, list, taken, heads } = &mut self.state {
-            if let Some(row) = segment.next(list)? {
-                return segment.row(row).map(Some);
-            }
+        if let State::List { taken, heads, .. } = &mut self.state {
             let Some(heads) = heads.take() else { return Ok(None) };
             let front = after(self.segments, 0, heads, *taken, self.order)?;
             self.state = State::Merge(Merge { front, rest: Vec::new(), given: None, faint: false });
@@ -177,14 +187,14 @@ impl<'a> Iterator for Ranked<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if let State::Failed(error) = &mut self.state {
-            return error.take().map(Err);
+        if let State::List { segment, list, .. } = &mut self.state {
+            match segment.next(list).and_then(|number| number.map(|number| segment.row(number)).transpose()) {
+                Ok(Some(row)) => return Some(Ok(row)),
+                Ok(None) => {}
+                Err(error) => self.state = State::Failed(Some(error)),
+            }
         }
-        let step = self.step().transpose();
-        if let Some(Err(_)) = step {
-            self.state = State::Failed(None);
-        }
-        step
+        self.next_merged()
     }
 }
 

@@ -2,4 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod answers;
+mod corruption;
+mod extremes;
+mod retention;
+mod sizes;
 mod support;

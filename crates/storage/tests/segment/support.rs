@@ -1,28 +1,28 @@
 //! Events into segments, and the model that answers are compared with.
 
 use prefix_indexer_models::{EventBatch, IndexSpec, PrefixEvent, PrefixStats, PrefixTable, Rank, Shard};
-use prefix_indexer_storage::{Order, Row, Scope, Segment, Source, TablePart, View, write_merged, write_tables};
+use prefix_indexer_storage::{Order, Scope, Segment, Source, TablePart, View, write_merged, write_tables};
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 /// Where bytes on the heap claim to be.
-pub fn nowhere() -> &'static Path {
+pub(crate) fn nowhere() -> &'static Path {
     Path::new("test.segment")
 }
 
 /// Totals of all events so far, and the segments that batches of them became, newest first.
-pub struct Index {
-    pub spec: IndexSpec,
-    pub table: PrefixTable,
-    pub segments: Vec<Arc<Segment>>,
+pub(crate) struct Index {
+    pub(crate) spec: IndexSpec,
+    pub(crate) table: PrefixTable,
+    pub(crate) segments: Vec<Arc<Segment>>,
 }
 
 impl Index {
-    pub fn new(spec: IndexSpec) -> Index {
+    pub(crate) fn new(spec: IndexSpec) -> Index {
         Index { table: PrefixTable::new(spec.clone()), spec, segments: Vec::new() }
     }
 
     /// Counts a batch; a new segment holds the totals of what it touched.
-    pub fn append(&mut self, events: &[PrefixEvent]) {
+    pub(crate) fn append(&mut self, events: &[PrefixEvent]) {
         let batch: EventBatch = events.iter().cloned().collect();
         let mut hashes = Vec::new();
         PrefixTable::hashes(&self.spec, &batch, &mut hashes);
@@ -39,23 +39,23 @@ impl Index {
     }
 
     /// Replaces some neighbouring segments by their merge.
-    pub fn merge(&mut self, range: std::ops::Range<usize>) {
+    pub(crate) fn merge(&mut self, range: std::ops::Range<usize>) {
         let parts: Vec<&Segment> = self.segments[range.clone()].iter().map(|segment| &**segment).collect();
         let merged = Segment::merge(&self.spec, &parts, &mut |_| true).unwrap();
         self.segments.splice(range, [Arc::new(merged)]);
     }
 
-    pub fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         View::new(self.spec.clone(), self.segments.clone()).unwrap()
     }
 
-    pub fn stats(&self) -> Vec<PrefixStats> {
+    pub(crate) fn stats(&self) -> Vec<PrefixStats> {
         self.table.rows().map(|row| row.to_stats()).collect()
     }
 }
 
 /// The same segment as a file would have it, with checksums.
-pub fn bytes_of(segments: &[&Segment], spec: &IndexSpec) -> Vec<u8> {
+pub(crate) fn bytes_of(segments: &[&Segment], spec: &IndexSpec) -> Vec<u8> {
     let mut bytes = Vec::new();
     let written = write_merged(spec, segments, &mut |_| true, &mut bytes, nowhere()).unwrap();
     assert_eq!(written, bytes.len() as u64);
@@ -63,18 +63,18 @@ pub fn bytes_of(segments: &[&Segment], spec: &IndexSpec) -> Vec<u8> {
 }
 
 /// A table as a file would have it.
-pub fn bytes_of_table(table: &PrefixTable) -> Vec<u8> {
+pub(crate) fn bytes_of_table(table: &PrefixTable) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_tables(table.spec(), &[table.into()], table.len() as u64, &mut bytes, nowhere()).unwrap();
     bytes
 }
 
-pub fn open(bytes: Vec<u8>) -> Segment {
+pub(crate) fn open(bytes: Vec<u8>) -> Segment {
     Segment::open(Source::heap(bytes), nowhere()).unwrap()
 }
 
 /// What the model lists: everything in scope, sorted by exact rank, then key.
-pub fn expected(spec: &IndexSpec, stats: &[PrefixStats], scope: Scope<'_>, order: Order) -> Vec<PrefixStats> {
+pub(crate) fn expected(spec: &IndexSpec, stats: &[PrefixStats], scope: Scope<'_>, order: Order) -> Vec<PrefixStats> {
     let place = |stats: &PrefixStats| {
         let last = stats.tally.last_seen_ms;
         let rank = match order {
@@ -94,7 +94,7 @@ pub fn expected(spec: &IndexSpec, stats: &[PrefixStats], scope: Scope<'_>, order
 }
 
 /// Every scope and order, the lookup of every key, and all rows, against the model.
-pub fn assert_answers(view: &View, stats: &[PrefixStats]) {
+pub(crate) fn assert_answers(view: &View, stats: &[PrefixStats]) {
     let spec = view.spec();
     assert_eq!(view.len(), stats.len() as u64);
     let names = |of: fn(&PrefixStats) -> &String| stats.iter().map(of).collect::<BTreeSet<_>>();

@@ -76,7 +76,7 @@ pub(crate) struct Layout {
     /// Rows by partition, and within it newest use first, then key.
     pub(crate) rows: usize,
     pub(crate) text: usize,
-    /// A rung after the other: row numbers by partition, and within it best first.
+    /// Partition by partition and rung by rung: row numbers, best first.
     ranked: usize,
     /// An order after the other: the best rows over all partitions.
     tops: usize,
@@ -119,16 +119,13 @@ impl Layout {
         let key_slots = section(counts.key_slots, 8)?;
         let end = end?.checked_next_multiple_of(ALIGN)?;
         let mut levels = Vec::new();
-        let mut covered = end;
         let mut directory = end;
-        while checked {
-            let checksums = covered.div_ceil(PAGE);
-            if checksums <= TAIL_PAGES {
-                break;
-            }
-            covered = checksums * CHECKSUM;
-            levels.push(directory..directory.checked_add(covered)?);
-            directory = directory.checked_add(covered)?;
+        let mut checksums = if checked { end.div_ceil(PAGE) } else { 0 };
+        while checksums > TAIL_PAGES {
+            let start = directory;
+            directory = start.checked_add(checksums * CHECKSUM)?;
+            levels.push(start..directory);
+            checksums = (directory - start).div_ceil(PAGE);
         }
         Some(Layout {
             counts,
@@ -159,10 +156,10 @@ impl Layout {
         self.rows + number as usize * self.counts.stride()
     }
 
-    /// Row numbers ranked by a rung.
+    /// The row numbers of a partition ranked by a rung. `first` and `count` are those of its rows.
     #[inline]
-    pub(crate) fn ranked(&self, rung: usize) -> usize {
-        self.ranked + rung * self.counts.rows * 4
+    pub(crate) fn ranked(&self, first: u32, count: u32, rung: usize) -> usize {
+        self.ranked + (first as usize * self.counts.rungs + rung * count as usize) * 4
     }
 
     /// The best rows over all partitions; recency is the order after the rungs.

@@ -193,6 +193,9 @@ impl Record {
     }
 }
 
+/// Bytes of a [`Record`].
+pub(crate) const RECORD: usize = size_of::<RecordView>();
+
 /// A [`Record`] in place.
 #[derive(Debug, Clone, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]

@@ -1,64 +1,65 @@
 //! Rows by partition, and within it by recency.
 
 use super::Input;
-use crate::{StorageError, rank::Sorter, segment::Plan};
+use crate::{rank::Sorter, segment::Plan};
 use prefix_indexer_models::Rank;
 use std::collections::BTreeMap;
 
-impl<'a> Input<'a> {
+impl Input<'_> {
     /// The partitions, and the entry of each row.
-    pub(super) fn arrange(&self) -> Result<(Plan, Vec<u32>), StorageError> {
-        let scopes = self.scopes();
-        let mut pairs: BTreeMap<(&str, &str), u32> = BTreeMap::new();
-        for &(name, count) in scopes.iter().flatten().filter(|(_, count)| *count > 0) {
-            *pairs.entry(name).or_default() += count;
-        }
-        let plan = Plan::new(pairs.iter().map(|(&(tenant, model_id), &count)| (tenant, model_id, count)));
-        for (number, partition) in pairs.values_mut().enumerate() {
-            *partition = number as u32;
-        }
-        let partition_of: Vec<Vec<u32>> = scopes
-            .iter()
-            .map(|scopes| scopes.iter().map(|(name, _)| pairs.get(name).copied().unwrap_or(0)).collect())
-            .collect();
+    pub(super) fn arrange(&self) -> (Plan, Vec<u32>) {
+        let (plan, partition_of) = self.partitions();
         let mut next: Vec<u32> = plan.partitions.iter().map(|partition| partition.first).collect();
-        let mut grouped = vec![0; plan.partitions.iter().map(|partition| partition.count as usize).sum()];
+        let rows = plan.partitions.iter().map(|partition| partition.count as usize).sum();
+        let (mut entries, mut last_seen) = (vec![0u32; rows], vec![0u64; rows]);
         for ((part, start), partitions) in self.parts.iter().zip(&self.starts).zip(&partition_of) {
             for index in 0..part.len() as u32 {
-                let Some(row) = part.row(index) else { continue };
-                let next = &mut next[partitions[row.scope as usize] as usize];
-                grouped[*next as usize] = start + index;
+                let Some(totals) = part.totals(index) else { continue };
+                let next = &mut next[partitions[totals.scope as usize] as usize];
+                entries[*next as usize] = start + index;
+                last_seen[*next as usize] = totals.tally.last_seen_ms;
                 *next += 1;
             }
         }
-        let mut order = Vec::with_capacity(grouped.len());
+        let mut order = Vec::with_capacity(rows);
         let mut sorter = Sorter::default();
         for partition in &plan.partitions {
-            let tally = |position: u32| self.entry(grouped[position as usize]);
+            let last_seen = |position: u32| last_seen[position as usize];
             sorter.sort(
                 partition.first..partition.first + partition.count,
-                |position| tally(position).tally.last_seen_ms,
-                |position| {
-                    let row = tally(position);
-                    (Rank::of_time(row.tally.last_seen_ms), row.key)
-                },
-                &mut |position| order.push(grouped[position as usize]),
+                last_seen,
+                |position| (Rank::of_time(last_seen(position)), self.totals(entries[position as usize]).key),
+                &mut |position| order.push(entries[position as usize]),
             );
         }
-        Ok((plan, order))
+        (plan, order)
     }
 
-    /// Per part, its scopes and how many of its rows each has.
-    fn scopes(&self) -> Vec<Vec<((&'a str, &'a str), u32)>> {
-        let counted = self.parts.iter().map(|part| {
-            let mut scopes: Vec<_> = part.table.scopes().map(|names| (names, 0)).collect();
+    /// The partitions, and for each part that of each scope.
+    fn partitions(&self) -> (Plan, Vec<Vec<u32>>) {
+        let mut pairs: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+        let mut partition_of = Vec::with_capacity(self.parts.len());
+        for part in self.parts {
+            let mut counts = vec![0u32; part.table.scopes() as usize];
             for index in 0..part.len() as u32 {
-                if let Some(scope) = part.row(index).and_then(|row| scopes.get_mut(row.scope as usize)) {
-                    scope.1 += 1;
+                if let Some(totals) = part.totals(index) {
+                    counts[totals.scope as usize] += 1;
                 }
             }
-            scopes
-        });
-        counted.collect()
+            for (scope, &count) in (0..).zip(&counts).filter(|(_, count)| **count > 0) {
+                if let Some(names) = part.table.names(scope) {
+                    *pairs.entry(names).or_default() += count;
+                }
+            }
+            partition_of.push(counts);
+        }
+        let plan = Plan::new(pairs.iter().map(|(&(tenant, model_id), &count)| (tenant, model_id, count)));
+        (0..).zip(pairs.values_mut()).for_each(|(number, partition)| *partition = number);
+        for (part, scopes) in self.parts.iter().zip(&mut partition_of) {
+            for (scope, slot) in (0..).zip(scopes).filter(|(_, count)| **count > 0) {
+                *slot = part.table.names(scope).and_then(|names| pairs.get(&names).copied()).unwrap_or(0);
+            }
+        }
+        (plan, partition_of)
     }
 }
