@@ -1,5 +1,4 @@
 //! A table finds what it holds by name, and says which events of a batch it does not know.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use prefix_indexer_models::{EventBatch, IndexSpec, KeyPolicy, PrefixEvent, PrefixTable, Shard};
 use std::num::NonZeroU32;
