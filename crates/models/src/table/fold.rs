@@ -46,7 +46,7 @@ impl PrefixTable {
             }
             let block = &block[..count];
             self.slots.reserve(count);
-            let guesses = self.warm(block, hashes);
+            let guesses = self.warm(batch, block, hashes);
             for (&index, guess) in block.iter().zip(guesses) {
                 let scope = scopes[batch.scope_at(index) as usize];
                 let number = self.find_or_insert(batch, index, guess, hashes[index], scope);
@@ -83,12 +83,16 @@ impl PrefixTable {
 
     /// Loads what the events of a block will need, and returns the likely number of each one's prefix. Short loops, none
     /// of which waits for its own loads, so that as many as the machine can have are under way.
-    fn warm(&self, block: &[usize], hashes: &[u64]) -> [usize; BLOCK] {
+    fn warm(&self, batch: &EventBatch, block: &[usize], hashes: &[u64]) -> [usize; BLOCK] {
         let mut guesses = [usize::MAX; BLOCK];
         for (guess, &index) in guesses.iter_mut().zip(block) {
             *guess = self.slots.guess(hashes[index]);
         }
         let mut seen = 0;
+        for &index in block {
+            // Another core may have decoded the batch.
+            seen ^= batch.prefix_id_bytes_at(index).first().map_or(0, |&byte| u64::from(byte));
+        }
         let mut names = [0; BLOCK];
         for (name, &number) in names.iter_mut().zip(&guesses[..block.len()]) {
             if let Some(entry) = self.entries.get(number) {
