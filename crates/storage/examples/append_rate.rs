@@ -15,7 +15,8 @@ fn main() -> Result<(), StorageError> {
     let (batches, keys) = (number(1, 1000), number(2, 100_000));
     let kind: StoreKind = args.get(3).map_or("segments", String::as_str).parse()?;
     let made: Vec<Batch> = (0..batches.min(512)).map(|batch| make(batch, keys)).collect();
-    let mut store = open(kind, Path::new(dir), OpenOptions { spec: Some(IndexSpec::default()), ..OpenOptions::default() })?;
+    let mut store =
+        open(kind, Path::new(dir), OpenOptions { spec: Some(IndexSpec::default()), ..OpenOptions::default() })?;
     let (started, busy) = (Instant::now(), busy_seconds());
     let mut slowest = [0.0_f64; 3];
     for number in 0..batches {

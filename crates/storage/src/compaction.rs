@@ -174,9 +174,8 @@ fn merge(dir: &Path, mmap: bool, plan: &Plan, id: u64, stop: &AtomicBool) -> Res
         }
         kept
     };
-    let (entry, segment) = segment_file::write(dir, id, mmap, |out, path| {
-        write_merged(&plan.spec, &segments, &mut keep, out, path)
-    })?;
+    let (entry, segment) =
+        segment_file::write(dir, id, mmap, |out, path| write_merged(&plan.spec, &segments, &mut keep, out, path))?;
     dropped.sort_unstable();
     dropped.dedup();
     let output = (!segment.is_empty()).then_some((entry, segment));

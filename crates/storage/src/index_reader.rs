@@ -160,12 +160,7 @@ fn load(dir: &Path, mmap: bool, known: Option<&Generation>) -> Result<Generation
     Err(StorageError::Corrupt { path: naming_file(dir), offset: 0, what })
 }
 
-fn load_once(
-    dir: &Path,
-    mmap: bool,
-    known: Option<&Generation>,
-    head: Vec<u8>,
-) -> Result<Generation, StorageError> {
+fn load_once(dir: &Path, mmap: bool, known: Option<&Generation>, head: Vec<u8>) -> Result<Generation, StorageError> {
     if !naming_file(dir).ends_with(files::MANIFEST) {
         let (header, segments) = jsonl_store::read(dir)?;
         let mut manifest = Manifest::new(header.spec.clone());

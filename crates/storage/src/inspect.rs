@@ -108,7 +108,13 @@ fn inspect_generation(dir: &Path, manifest: &Manifest) -> Inspection {
             }
             Err(error) => {
                 problems.push(error.to_string());
-                segments.push(SegmentReport { file, bytes: entry.bytes, prefixes: 0, fresh: entry.fresh, newest_ms: 0 });
+                segments.push(SegmentReport {
+                    file,
+                    bytes: entry.bytes,
+                    prefixes: 0,
+                    fresh: entry.fresh,
+                    newest_ms: 0,
+                });
             }
         }
     }

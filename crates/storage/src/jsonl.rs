@@ -148,7 +148,8 @@ pub(crate) fn encode(mut header: Header, rows: &[PrefixStats]) -> serde_json::Re
 
 /// Reads `prefixes.jsonl`.
 pub(crate) fn decode(bytes: &[u8], path: &Path) -> Result<(Header, Vec<PrefixStats>), StorageError> {
-    let corrupt = |offset: usize, what: String| StorageError::Corrupt { path: path.to_owned(), offset: offset as u64, what };
+    let corrupt =
+        |offset: usize, what: String| StorageError::Corrupt { path: path.to_owned(), offset: offset as u64, what };
     let text = std::str::from_utf8(bytes).map_err(|error| corrupt(error.valid_up_to(), "not UTF-8".to_owned()))?;
     let (line, rows) = text.split_once('\n').ok_or_else(|| corrupt(0, "no first line".to_owned()))?;
     if let Ok(Version { format, version }) = serde_json::from_str::<Version>(line)
@@ -213,7 +214,8 @@ pub(crate) fn read_batches(
     path: &Path,
     mut each: impl FnMut(&BatchLine, &EventBatch) -> Result<(), StorageError>,
 ) -> Result<usize, StorageError> {
-    let corrupt = |offset: usize, what: String| StorageError::Corrupt { path: path.to_owned(), offset: offset as u64, what };
+    let corrupt =
+        |offset: usize, what: String| StorageError::Corrupt { path: path.to_owned(), offset: offset as u64, what };
     let mut at = 0;
     while at < bytes.len() {
         let rest = &bytes[at..];

@@ -52,11 +52,13 @@ pub enum StoreKind {
     Memory,
 }
 
+type Open = fn(&Path, &OpenOptions) -> Result<Box<dyn IndexStore>, StorageError>;
+
 struct Listed {
     kind: StoreKind,
     name: &'static str,
     about: &'static str,
-    open: fn(&Path, &OpenOptions) -> Result<Box<dyn IndexStore>, StorageError>,
+    open: Open,
 }
 
 const LIST: [Listed; 3] = [

@@ -31,7 +31,7 @@ pub(crate) fn reject_cycles(tables: &mut [&mut PrefixTable], older: &View) -> Re
     for table in 0..tables.len() {
         for number in 0..tables[table].len() {
             let start = Node::New { table: table as u32, number: number as u32 };
-            if walk.met(start) != 0 || !tables[table].row(number).is_some_and(|row| row.parent_id.is_some()) {
+            if walk.met(start) != 0 || tables[table].row(number).is_none_or(|row| row.parent_id.is_none()) {
                 continue;
             }
             round += 1;
@@ -124,7 +124,9 @@ fn parent(node: Node, tables: &[&mut PrefixTable], older: &View) -> Result<Optio
 
 fn drop_link(cycle: &[Node], tables: &mut [&mut PrefixTable], older: &View) -> Result<(), StorageError> {
     let key = |node: &Node| match *node {
-        Node::New { table, number } => tables[table as usize].row(number as usize).map_or(PrefixKey::default(), |row| row.key),
+        Node::New { table, number } => {
+            tables[table as usize].row(number as usize).map_or(PrefixKey::default(), |row| row.key)
+        }
         Node::Old(key) => key,
     };
     match cycle.iter().copied().min_by_key(key) {
@@ -215,7 +217,11 @@ mod tests {
         check(&[&[("a", ""), ("b", "a"), ("c", "b"), ("d", "b")]], &[], &[]);
         check(&[&[("a", "b"), ("b", "a"), ("c", "a")]], &[], &[&["a", "b"]]);
         check(&[&[("a", "b"), ("b", "c"), ("c", "d"), ("d", "b")]], &[], &[&["b", "c", "d"]]);
-        check(&[&[("a", "b"), ("b", "a")], &[("c", "d"), ("d", "e"), ("e", "c")]], &[], &[&["a", "b"], &["c", "d", "e"]]);
+        check(
+            &[&[("a", "b"), ("b", "a")], &[("c", "d"), ("d", "e"), ("e", "c")]],
+            &[],
+            &[&["a", "b"], &["c", "d", "e"]],
+        );
         check(&[&[("a", "b")], &[("b", "a")]], &[], &[&["a", "b"]]);
     }
 

@@ -100,9 +100,10 @@ impl Live {
             }
             let [tenant, model_id, prefix_id] = names;
             let key = PrefixKey::new(policy, tenant, model_id, prefix_id, event.layer, event.page_start);
-            let known = self.table.scope(tenant, model_id).and_then(|scope| {
-                self.table.find(scope, prefix_id, event.layer, event.page_start)
-            });
+            let known = self
+                .table
+                .scope(tenant, model_id)
+                .and_then(|scope| self.table.find(scope, prefix_id, event.layer, event.page_start));
             if known.is_none()
                 && let Some(row) = self.flushed.get(&key)?
             {

@@ -80,9 +80,14 @@ pub(crate) struct Next<'a> {
 pub(crate) enum Rows<'a> {
     Same,
     /// These rows supersede those of the same key. `fresh` of them have no older row.
-    Newer { parts: &'a [TablePart<'a>], fresh: u64 },
+    Newer {
+        parts: &'a [TablePart<'a>],
+        fresh: u64,
+    },
     /// All segments become one, of the rows that are kept.
-    Rewritten { keep: &'a mut dyn FnMut(&Row<'_>) -> bool },
+    Rewritten {
+        keep: &'a mut dyn FnMut(&Row<'_>) -> bool,
+    },
 }
 
 /// What every store keeps in memory.
@@ -181,8 +186,7 @@ impl<M: Medium> LiveStore<M> {
     /// Those of a flush, where more was logged than is to stay in memory.
     pub(crate) fn new(core: Core, medium: M, retention: Retention) -> Result<LiveStore<M>, StorageError> {
         let unflushed = medium.log_bytes() > 0;
-        let mut store =
-            LiveStore { core, medium, sides: PendingSides::default(), retention, unflushed };
+        let mut store = LiveStore { core, medium, sides: PendingSides::default(), retention, unflushed };
         store.core.live.publish()?;
         if store.core.live.memory_bytes() >= DIRTY_BYTES {
             store.flush()?;
@@ -292,16 +296,11 @@ impl<M: Medium> IndexStore for LiveStore<M> {
         (before - events.len()) as u64
     }
 
-    fn load(
-        &mut self,
-        mut tables: Vec<PrefixTable>,
-        commit: &Commit,
-        counters: Counters,
-    ) -> Result<(), StorageError> {
+    fn load(&mut self, mut tables: Vec<PrefixTable>, commit: &Commit, counters: Counters) -> Result<(), StorageError> {
         if commit.batch_id.is_some_and(|id| self.core.seen.has_batch(id)) {
             self.core.counters.duplicates += counters.events;
             self.core.seen.abandon();
-            return Ok(());
+            return self.publish();
         }
         tables.iter().try_for_each(|table| self.spec().check_same(table.spec()))?;
         self.flush_rows()?;

@@ -163,7 +163,7 @@ impl LogWriter {
         if self.position == HEADER_BYTES as u64 {
             return Ok(());
         }
-        // The old file keeps its zeros: they mean "no record", and reading stops there.
+        // The old file keeps its zeros: they mean "no record", and reading stops there. A flush removes it anyway.
         let path = files::log_path(&self.dir, self.next);
         self.file = create_file(&path, self.next)?;
         self.path = path;
@@ -179,6 +179,16 @@ impl LogWriter {
         files::remove_others(&self.dir.join(files::LOG_DIR), |name| own.as_deref() == Some(name.as_ref()))?;
         self.earlier_bytes = 0;
         Ok(())
+    }
+}
+
+impl Drop for LogWriter {
+    /// Gives back what was reserved. After a crash it stays, which does no harm.
+    fn drop(&mut self) {
+        if self.stopped.is_none() {
+            // Best effort: nothing depends on it.
+            let _ = self.file.set_len(self.position);
+        }
     }
 }
 
@@ -238,7 +248,7 @@ pub(crate) fn read(
             return Err(corrupt(0, format!("records {missing} to {} are missing", first.saturating_sub(1))));
         }
         let bytes = files::read(&path)?;
-        match format::file_start(&bytes) {
+        match format::file_start(&bytes, first) {
             FileStart::Log(number) if number == first => {}
             FileStart::Log(number) => return Err(corrupt(0, format!("a log file of record {number}"))),
             // Files get their name when their header is on disk, so this one has been damaged; without records after it
@@ -316,7 +326,7 @@ fn read_file(
 /// Cuts off an unfinished write, durably, before anything is appended after it.
 pub(crate) fn repair(end: &LogEnd) -> Result<(), StorageError> {
     let Some((path, offset)) = &end.torn else { return Ok(()) };
-    let cut = if *offset < HEADER_BYTES as u64 {
+    if *offset < HEADER_BYTES as u64 {
         files::remove(path)?;
         path.parent().map_or(Ok(()), files::sync_dir)
     } else {
@@ -328,8 +338,7 @@ pub(crate) fn repair(end: &LogEnd) -> Result<(), StorageError> {
                 file.sync_all()
             })
             .map_err(io_error("cannot cut", path))
-    };
-    cut
+    }
 }
 
 #[cfg(test)]

@@ -364,7 +364,7 @@ mod tests {
             latency_ms: number as f64 / 8.0,
             timestamp_ms: 1_700_000_000_000 - number * 17,
             parent_id: (!number.is_multiple_of(2)).then(|| format!("prefix-{}", number % 5 + 100)),
-            depth: (number % 3 > 0).then_some(number as u32),
+            depth: (!number.is_multiple_of(3)).then_some(number as u32),
             session_id: (number % 5 == 1).then(|| "s".into()),
             event_id: (number % 4 == 1).then(|| format!("e{number}")),
         }

@@ -67,9 +67,8 @@ impl Manifest {
     /// [`StorageError::Absent`] where there is none, [`StorageError::Corrupt`], [`StorageError::Version`].
     pub(crate) fn load(dir: &Path) -> Result<Manifest, StorageError> {
         let path = dir.join(files::MANIFEST);
-        let bytes = files::read(&path).map_err(|error| {
-            if is_absent(&error) { StorageError::Absent { path: dir.to_owned() } } else { error }
-        })?;
+        let bytes = files::read(&path)
+            .map_err(|error| if is_absent(&error) { StorageError::Absent { path: dir.to_owned() } } else { error })?;
         let (_, body) = framed::open(framed::MANIFEST, &bytes, &path)?;
         format::manifest::decode(body).map_err(|what| StorageError::Corrupt { path, offset: 0, what })
     }

@@ -26,11 +26,11 @@ impl Retention {
         let rung = view.spec().ladder.len() - 1;
         let mut first_out = None;
         if let Some(max) = self.max_prefixes.filter(|&max| max < view.len()) {
-            let kept = view
+            let mut kept = view
                 .ranked(Scope::default(), Order::Rung(rung))
                 .filter(|row| row.as_ref().map_or(true, |row| row.last_seen_ms() >= oldest_ms));
             // The first that goes, or none where age leaves fewer.
-            if let Some(row) = kept.skip(usize::try_from(max).unwrap_or(usize::MAX)).next() {
+            if let Some(row) = kept.nth(usize::try_from(max).unwrap_or(usize::MAX)) {
                 let row = row?;
                 first_out = Some((row.rank(rung), row.key()));
             }

@@ -50,13 +50,14 @@ impl Runs {
         touched: &mut Vec<u32>,
         fresh: u64,
     ) -> Result<(), StorageError> {
+        self.merge(spec)?;
         touched.sort_unstable();
         touched.dedup();
         let part = TablePart { table, numbers: Some(touched) };
         let segment = Arc::new(Segment::build(spec, &[part], fresh)?);
         touched.clear();
         self.runs.push(Run { segment, class: 0 });
-        self.merge(spec)
+        Ok(())
     }
 
     /// Takes over a merge that has ended, and begins the next one that is due.
@@ -90,7 +91,7 @@ impl Runs {
         }
     }
 
-    /// The newest [`FANOUT`] neighbours of one class, with all newer ones where too many wait.
+    /// The newest neighbours of one class, if there are [`FANOUT`] of them.
     fn due(&self) -> Option<Range<usize>> {
         let mut end = self.runs.len();
         while end > 0 {

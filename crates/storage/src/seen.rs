@@ -165,8 +165,7 @@ impl Seen {
             return Ok(files.to_vec());
         }
         let whole = whole || files.len() >= MAX_FILES;
-        let (batches, events) =
-            if whole { (self.batches.len(), self.events.len()) } else { self.unsaved };
+        let (batches, events) = if whole { (self.batches.len(), self.events.len()) } else { self.unsaved };
         let times = self.batch_times_ms.iter().copied();
         let batches = self.batches.iter().copied().zip(times).skip(self.batches.len() - batches);
         let file = File {

@@ -1,11 +1,7 @@
 //! Side files: named, versioned, checksummed bytes that a flush commits together with the log position they cover. What is in
 //! them is none of this crate's business.
 
-use crate::{
-    StorageError, files,
-    format::framed,
-    manifest::SideEntry,
-};
+use crate::{StorageError, files, format::framed, manifest::SideEntry};
 use std::{collections::BTreeMap, path::Path};
 
 /// The longest name.
@@ -59,13 +55,7 @@ impl PendingSides {
     }
 }
 
-pub(crate) fn write(
-    dir: &Path,
-    name: &str,
-    generation: u64,
-    version: u32,
-    bytes: &[u8],
-) -> Result<(), StorageError> {
+pub(crate) fn write(dir: &Path, name: &str, generation: u64, version: u32, bytes: &[u8]) -> Result<(), StorageError> {
     files::write_atomically(&files::side_path(dir, name, generation), &framed::seal(framed::SIDE, version, bytes))
 }
 

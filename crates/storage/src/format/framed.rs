@@ -52,8 +52,11 @@ pub(crate) fn seal(kind: Kind, content_version: u32, body: &[u8]) -> Vec<u8> {
 
 /// Version of the content, and the body. `path` is for errors.
 pub(crate) fn open<'a>(kind: Kind, bytes: &'a [u8], path: &Path) -> Result<(u32, &'a [u8]), StorageError> {
-    let corrupt =
-        |offset: usize, what: &str| StorageError::Corrupt { path: path.to_owned(), offset: offset as u64, what: what.to_owned() };
+    let corrupt = |offset: usize, what: &str| StorageError::Corrupt {
+        path: path.to_owned(),
+        offset: offset as u64,
+        what: what.to_owned(),
+    };
     let Some((head, body)) = bytes.split_at_checked(HEADER_BYTES) else {
         return Err(corrupt(bytes.len(), "the file ends within its header"));
     };

@@ -50,8 +50,14 @@ struct RecordHeader {
 
 /// The beginning of a file whose first record is `first_record`.
 pub(crate) fn file_header(first_record: u64) -> Vec<u8> {
-    let mut header =
-        FileHeader { magic: FILE_MAGIC, version: VERSION, unused: 0, first_record, reserved: [0; 3], checksum: [0; 16] };
+    let mut header = FileHeader {
+        magic: FILE_MAGIC,
+        version: VERSION,
+        unused: 0,
+        first_record,
+        reserved: [0; 3],
+        checksum: [0; 16],
+    };
     header.checksum = checksum(&encoded(&header)[..CHECKED]);
     encoded(&header)
 }
@@ -69,20 +75,25 @@ pub(crate) enum FileStart {
     Damaged,
 }
 
-pub(crate) fn file_start(bytes: &[u8]) -> FileStart {
-    let Some(head) = bytes.get(..HEADER_BYTES) else {
-        let begun = FILE_MAGIC.iter().zip(bytes).all(|(expected, found)| expected == found);
-        return if begun { FileStart::Torn } else { FileStart::Damaged };
+/// What a file that should begin with record `first` begins with.
+pub(crate) fn file_start(bytes: &[u8], first: u64) -> FileStart {
+    let written = bytes.iter().take(HEADER_BYTES).rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let head = match bytes.get(..HEADER_BYTES) {
+        Some(head) if written > 0 => head,
+        _ if file_header(first).starts_with(&bytes[..written]) => return FileStart::Torn,
+        _ => return FileStart::Damaged,
     };
-    if head.iter().all(|&byte| byte == 0) {
-        return FileStart::Torn;
-    }
+    let torn = written < HEADER_BYTES && file_header(first).starts_with(&head[..written]);
     match codec::decode::<FileHeader>(head) {
-        Ok(header) if header.magic != FILE_MAGIC => FileStart::Damaged,
-        Ok(header) if header.checksum != checksum(&head[..CHECKED]) => FileStart::Damaged,
-        Ok(header) if header.version != VERSION => FileStart::Version(header.version),
-        Ok(header) => FileStart::Log(header.first_record),
-        Err(_) => FileStart::Damaged,
+        Ok(header) if header.checksum == checksum(&head[..CHECKED]) && header.magic == FILE_MAGIC => {
+            if header.version == VERSION {
+                FileStart::Log(header.first_record)
+            } else {
+                FileStart::Version(header.version)
+            }
+        }
+        _ if torn => FileStart::Torn,
+        _ => FileStart::Damaged,
     }
 }
 
@@ -258,7 +269,7 @@ mod tests {
     fn records_come_back() {
         let long = vec![0; 3000];
         let mut bytes = log(&[b"one", b"", &long]);
-        assert_eq!(file_start(&bytes), FileStart::Log(7));
+        assert_eq!(file_start(&bytes, 7), FileStart::Log(7));
         assert_eq!(bodies(&bytes), (vec![b"one".to_vec(), vec![], long.clone()], Step::End));
         bytes.resize(bytes.len() + 5000, 0);
         assert_eq!(bodies(&bytes), (vec![b"one".to_vec(), vec![], long], Step::End));
@@ -314,14 +325,16 @@ mod tests {
     fn headers_of_files() {
         let mut header = file_header(3);
         assert_eq!(header.len(), HEADER_BYTES);
-        assert_eq!(file_start(&header[..10]), FileStart::Torn);
-        assert_eq!(file_start(&[]), FileStart::Torn);
-        assert_eq!(file_start(&[0; 100]), FileStart::Torn);
-        assert_eq!(file_start(b"something else"), FileStart::Damaged);
+        for cut in 0..HEADER_BYTES {
+            assert_eq!(file_start(&header[..cut], 3), FileStart::Torn);
+            let zeroed: Vec<u8> = header[..cut].iter().copied().chain([0; 100]).collect();
+            assert_eq!(file_start(&zeroed, 3), FileStart::Torn);
+        }
+        assert_eq!(file_start(b"something else", 3), FileStart::Damaged);
         header[8] ^= 2;
-        assert_eq!(file_start(&header), FileStart::Damaged);
+        assert_eq!(file_start(&header, 3), FileStart::Damaged);
         let sum = checksum(&header[..CHECKED]);
         header[CHECKED..].copy_from_slice(&sum);
-        assert_eq!(file_start(&header), FileStart::Version(3));
+        assert_eq!(file_start(&header, 3), FileStart::Version(3));
     }
 }

@@ -87,7 +87,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Manifest, String> {
     Ok(Manifest {
         generation: body.generation,
         spec: IndexSpec { ladder, utility, key_policy },
-        segments: body.segments.iter().map(|&SegmentBody { id, bytes, fresh }| SegmentEntry { id, bytes, fresh }).collect(),
+        segments: body
+            .segments
+            .iter()
+            .map(|&SegmentBody { id, bytes, fresh }| SegmentEntry { id, bytes, fresh })
+            .collect(),
         next_segment: body.next_segment,
         log_from: body.log_from,
         sources: body.sources.into_iter().map(SourcePosition::from).collect(),

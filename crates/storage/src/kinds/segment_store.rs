@@ -87,7 +87,8 @@ fn create(dir: &Path, spec: &IndexSpec) -> Result<(), StorageError> {
         files::create_dir(&dir.join(kind))?;
     }
     let manifest = Manifest::new(spec.clone());
-    if !files::names(&dir.join(files::LOG_DIR))?.is_empty() && log::read(dir, manifest.log_from, |_| Ok(()))?.records > 0
+    if !files::names(&dir.join(files::LOG_DIR))?.is_empty()
+        && log::read(dir, manifest.log_from, |_| Ok(()))?.records > 0
     {
         let what = "the manifest is missing, but there are log records".to_owned();
         return Err(StorageError::Corrupt { path: dir.join(files::MANIFEST), offset: 0, what });
@@ -151,7 +152,12 @@ impl Files {
         Ok((entry, Arc::new(segment)))
     }
 
-    fn write_rows(&mut self, spec: &IndexSpec, parts: &[TablePart<'_>], fresh: u64) -> Result<(SegmentEntry, Arc<Segment>), StorageError> {
+    fn write_rows(
+        &mut self,
+        spec: &IndexSpec,
+        parts: &[TablePart<'_>],
+        fresh: u64,
+    ) -> Result<(SegmentEntry, Arc<Segment>), StorageError> {
         self.write_segment(|out, path| crate::write_tables(spec, parts, fresh, out, path))
     }
 
@@ -217,8 +223,7 @@ impl Medium for Files {
     fn log(&mut self, group: &[Accepted<'_>]) -> Result<(), StorageError> {
         let encoder = &mut self.encoder;
         for batch in group.iter().filter(|batch| batch.is_logged()) {
-            let staged =
-                self.log.stage(|out| encoder.encode(&batch.events, batch.commit, batch.duplicates, out));
+            let staged = self.log.stage(|out| encoder.encode(&batch.events, batch.commit, batch.duplicates, out));
             if let Err(error) = staged {
                 self.log.discard();
                 return Err(error);

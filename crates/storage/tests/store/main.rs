@@ -2,4 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod conformance;
+mod crash;
+mod damage;
+mod full_disk;
+mod readers;
 mod support;

@@ -1,6 +1,8 @@
 //! Events to count, and what they should add up to.
 
-use prefix_indexer_models::{EventBatch, IndexSpec, PrefixEvent, PrefixStats, PrefixTable, Shard, SourceId, SourcePosition};
+use prefix_indexer_models::{
+    EventBatch, IndexSpec, PrefixEvent, PrefixStats, PrefixTable, Shard, SourceId, SourcePosition,
+};
 use prefix_indexer_storage::{Batch, Commit, Order, Scope, View};
 
 /// A number that looks random and is the same every time.
