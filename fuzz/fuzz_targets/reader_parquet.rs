@@ -4,6 +4,6 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: prefix_indexer_fuzz::allow_caught_panics(), |bytes: &[u8]| {
     let _ = prefix_indexer_fuzz::read(bytes, "parquet");
 });

@@ -87,6 +87,10 @@ impl LineDecoder for Decoder {
             }
             let Some(line) = rows.next_line()? else { return Ok(()) };
             match any_order::fields(bytes, line, layouts.draft(line.start as usize)) {
+                Some(fields) if fields.surely_valid(bytes) => {
+                    fields.append(rows);
+                    layouts.learn();
+                }
                 Some(fields) if fields.push(rows).is_ok() => layouts.learn(),
                 _ => {
                     if let Err(fault) = strict::fields(rows, line).and_then(|fields| fields.push(rows)) {

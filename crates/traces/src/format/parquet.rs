@@ -18,7 +18,7 @@ use crate::{
 };
 use arrow::array::RecordBatch;
 use columns::Columns;
-use file::RowFile;
+use file::{RowFile, guarded};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use prefix_indexer_models::{EventBatch, SourceId, SourcePosition};
 use std::{fs::File, sync::Arc};
@@ -134,10 +134,10 @@ impl RowCutter {
             Some(reader) => reader,
             None => self.running.insert(self.file.read(self.group, self.cut, None, BATCH)?),
         };
-        match reader.next() {
-            Some(Ok(batch)) if batch.num_rows() > 0 => Ok(batch),
-            Some(Err(error)) => Err(self.file.broken(self.rows, &error)),
-            _ => Err(self.file.broken(self.rows, &"fewer rows than the footer says")),
+        match guarded(|| reader.next().transpose().map_err(Into::into)) {
+            Ok(Some(batch)) if batch.num_rows() > 0 => Ok(batch),
+            Err(error) => Err(self.file.broken(self.rows, &error)),
+            Ok(_) => Err(self.file.broken(self.rows, &"fewer rows than the footer says")),
         }
     }
 
@@ -179,8 +179,10 @@ impl RowRange {
             RowRange::Read(records) => events(&records, name, &mut rows)?,
             RowRange::Stored { file, group, from, rows: count } => {
                 let mut seen = 0;
-                for records in file.read(group, from, Some(count), count)? {
-                    let records = records.map_err(|error| file.broken(first_row - 1 + seen as u64, &error))?;
+                let mut reader = file.read(group, from, Some(count), count)?;
+                while let Some(records) = guarded(|| reader.next().transpose().map_err(Into::into))
+                    .map_err(|error| file.broken(first_row - 1 + seen as u64, &error))?
+                {
                     seen += records.num_rows();
                     events(&records, name, &mut rows)?;
                 }

@@ -1,10 +1,11 @@
 //! The path for lines whose fields come in any order, with any spacing, without escapes and nested values.
 
 use super::{
-    Fields, REQUIRED,
+    Fields, NAMES, REQUIRED,
     layout::Layout,
     scan::{OTHER_NUMBER, OTHER_STRING, string, value},
 };
+use crate::words::load;
 use prefix_indexer_models::Span;
 
 /// The fields of the line in `span`, and how they are laid out if `layout` asks for it.
@@ -17,7 +18,7 @@ pub(super) fn fields(bytes: &[u8], line: Span, mut layout: Option<&mut Layout>) 
         let key = string(bytes, at)?;
         at = if key.is_none() { at + 2 } else { key.end as usize + 1 };
         at = blanks(bytes, expect(bytes, blanks(bytes, at), b':')?);
-        let field = place(bytes.get(key.start as usize..key.end as usize)?);
+        let field = place(bytes, key);
         let start = at;
         match (field, bytes.get(at)?) {
             (Some(field), b'n') if usize::from(field) >= REQUIRED => {
@@ -97,22 +98,37 @@ fn forget(fields: &mut Fields, field: u8) {
 }
 
 /// The place of a key in [`NAMES`](super::NAMES).
+///
+/// In random order every branch on the key would be a wrong guess, so there is none: the first eight bytes of a name lead
+/// to the only name that it can be.
 #[inline]
-fn place(key: &[u8]) -> Option<u8> {
-    Some(match key {
-        b"prefix_id" => 0,
-        b"tenant" => 1,
-        b"model_id" => 2,
-        b"layer" => 3,
-        b"page_start" => 4,
-        b"page_end" => 5,
-        b"bytes" => 6,
-        b"latency_ms" => 7,
-        b"timestamp_ms" => 8,
-        b"parent_id" => 9,
-        b"depth" => 10,
-        b"session_id" => 11,
-        b"event_id" => 12,
-        _ => return None,
-    })
+fn place(bytes: &[u8], key: Span) -> Option<u8> {
+    let length = (key.end.wrapping_sub(key.start) as usize).min(8);
+    let word = load(bytes, key.start as usize) & u64::MAX.checked_shr(64 - 8 * length as u32).unwrap_or(0);
+    let place = PLACES[(word.wrapping_mul(SPREAD) >> 60) as usize];
+    let name = NAMES.get(usize::from(place))?;
+    (bytes.get(key.start as usize..key.end as usize)? == name.as_bytes()).then_some(place)
+}
+
+/// Sends the first words of all names to different places.
+const SPREAD: u64 = 0x430b_91ed_2954_ba5d;
+
+/// Names by the place that their first word is sent to; 13 is none.
+const PLACES: [u8; 16] = [11, 4, 5, 12, 13, 13, 6, 7, 0, 3, 1, 9, 2, 10, 13, 8];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_its_place() {
+        let check =
+            |key: &str, expected| assert_eq!(place(key.as_bytes(), Span { start: 0, end: key.len() as u32 }), expected);
+        for (index, name) in NAMES.into_iter().enumerate() {
+            check(name, Some(index as u8));
+            check(&format!("{name}x"), None);
+            check(&name[1..], None);
+        }
+        check("", None);
+    }
 }

@@ -4,7 +4,7 @@ use super::{Fields, scan::value};
 use crate::words::load;
 
 /// Layouts remembered: lines with and without the optional fields, mostly.
-const REMEMBERED: usize = 4;
+const REMEMBERED: usize = 8;
 
 /// Lines in a row that no layout fits before new ones are learned only now and then: the order of fields is random.
 const PATIENCE: u32 = 16;
@@ -22,14 +22,14 @@ pub(super) struct Layout {
     usable: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Slot {
     before: Literal,
     field: u8,
 }
 
 /// Up to 32 bytes that do not change, in words.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Literal {
     words: [u64; 4],
     /// Bits of the last word that count.
@@ -91,24 +91,38 @@ impl Layout {
         }
     }
 
-    /// The fields of the line at `start`, and where it ends.
+    /// Reads on from where another layout, the same so far, had to give up. Returns where the line ends.
     #[inline]
-    fn read(&self, bytes: &[u8], start: usize) -> Option<(Fields, usize)> {
-        let mut fields = Fields { seen: self.seen, ..Fields::default() };
-        let mut at = start;
-        for slot in &self.slots {
-            at = slot.before.end(bytes, at)?;
-            at = value(bytes, at, slot.field, &mut fields)?;
+    fn read(&self, bytes: &[u8], progress: &mut Progress) -> Option<usize> {
+        for slot in self.slots.iter().skip(progress.slot) {
+            let start = slot.before.end(bytes, progress.at)?;
+            progress.at = value(bytes, start, slot.field, &mut progress.fields)?;
+            progress.slot += 1;
         }
-        at = self.behind.end(bytes, at)?;
-        matches!(bytes.get(at), Some(b'\n') | None).then_some((fields, at))
+        let end = self.behind.end(bytes, progress.at)?;
+        matches!(bytes.get(end), Some(b'\n') | None).then_some(end)
     }
+
+    /// How many slots two layouts begin with alike.
+    fn shared(&self, other: &Layout) -> usize {
+        self.slots.iter().zip(&other.slots).take_while(|(one, other)| one == other).count()
+    }
+}
+
+/// How far a line has been read.
+struct Progress {
+    /// Slots that were read.
+    slot: usize,
+    at: usize,
+    fields: Fields,
 }
 
 /// The layouts that lines had lately.
 #[derive(Debug, Default)]
 pub(super) struct Layouts {
     layouts: Vec<Layout>,
+    /// How many slots each two of them begin with alike.
+    shared: [[usize; REMEMBERED]; REMEMBERED],
     newest: usize,
     next: usize,
     misses: u32,
@@ -118,19 +132,31 @@ pub(super) struct Layouts {
 
 impl Layouts {
     /// The fields of the line at `start`, and where it ends, if its layout is known.
+    ///
+    /// Lines with and without an optional field are alike up to there, so the next layout goes on where one gives up.
     #[inline]
     pub(super) fn read(&mut self, bytes: &[u8], start: usize) -> Option<(Fields, usize)> {
-        if let Some(found) = self.layouts.get(self.newest).and_then(|layout| layout.read(bytes, start)) {
-            self.misses = 0;
-            return Some(found);
-        }
-        for (index, layout) in self.layouts.iter().enumerate() {
-            if index != self.newest
-                && let Some(found) = layout.read(bytes, start)
-            {
-                (self.newest, self.misses) = (index, 0);
-                return Some(found);
+        let begin = || Progress { slot: 0, at: start, fields: Fields::default() };
+        let (mut progress, mut last) = (begin(), None);
+        let (before, behind) = self.layouts.split_at_checked(self.newest)?;
+        let numbered = behind.iter().zip(self.newest..).chain(before.iter().zip(0..));
+        for (layout, index) in numbered {
+            if let Some(last) = last {
+                let shared: usize = self.shared[index][last];
+                if shared > progress.slot {
+                    // It would give up at the same slot.
+                    continue;
+                }
+                if shared < progress.slot {
+                    progress = begin();
+                }
             }
+            if let Some(end) = layout.read(bytes, &mut progress) {
+                progress.fields.seen = layout.seen;
+                (self.newest, self.misses) = (index, 0);
+                return Some((progress.fields, end));
+            }
+            last = Some(index);
         }
         None
     }
@@ -155,6 +181,10 @@ impl Layouts {
         match self.layouts.get_mut(self.next) {
             Some(oldest) => std::mem::swap(oldest, &mut self.draft),
             None => self.layouts.push(std::mem::take(&mut self.draft)),
+        }
+        for index in 0..self.layouts.len() {
+            let shared = self.layouts[index].shared(&self.layouts[self.next]);
+            (self.shared[index][self.next], self.shared[self.next][index]) = (shared, shared);
         }
         self.newest = self.next;
         self.next = (self.next + 1) % REMEMBERED;

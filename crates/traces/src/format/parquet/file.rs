@@ -20,11 +20,21 @@ use std::{
     fmt::Display,
     fs::File,
     io::{self, BufReader, Read},
+    panic::{self, AssertUnwindSafe},
     sync::Arc,
 };
 
 /// Fields that the options can stand in for.
 const OPTIONAL: [&str; 4] = ["parent_id", "depth", "session_id", "event_id"];
+
+/// Runs the decoder, which panics on some files whose pages contradict their footer: to us that is an error like others.
+/// Whatever it was working on is dropped, so nothing half done is seen again.
+pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    panic::catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Err(ParquetError::General(format!("corrupt: {}", text.unwrap_or("contradicts itself"))))
+    })
+}
 
 /// An open file with its footer.
 pub(crate) struct RowFile {
@@ -44,7 +54,8 @@ impl RowFile {
         let broken =
             |error: ParquetError| TraceError::Parquet { file: Arc::clone(&name), row: 0, reason: error.to_string() };
         let wish = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-        let mut metadata = ArrowReaderMetadata::load(&reader, wish.clone()).map_err(broken)?;
+        let load = || ArrowReaderMetadata::load(&reader, wish.clone());
+        let mut metadata = guarded(load).map_err(broken)?;
         let named = |name: &str| metadata.schema().column_with_name(name).is_some();
         for column in NAMES {
             let given = match column {
@@ -58,7 +69,8 @@ impl RowFile {
         }
         // Names repeat and come as codes; ids come end to end. A file that cannot be read so is read as it is.
         let plain = Arc::clone(metadata.metadata());
-        if let Ok(hinted) = ArrowReaderMetadata::try_new(plain, wish.with_schema(hinted(metadata.schema()))) {
+        let hinted = || ArrowReaderMetadata::try_new(plain, wish.clone().with_schema(hinted(metadata.schema())));
+        if let Ok(hinted) = guarded(hinted) {
             metadata = hinted;
         }
         let fields = metadata.schema().fields().iter().enumerate();
@@ -109,7 +121,7 @@ impl RowFile {
             Some(rows) => reader.with_limit(rows),
             None => reader,
         };
-        reader.build().map_err(|error| self.broken(from as u64, &error))
+        guarded(|| reader.build()).map_err(|error| self.broken(from as u64, &error))
     }
 
     pub(super) fn broken(&self, row: u64, reason: &dyn Display) -> TraceError {
