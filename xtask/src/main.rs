@@ -1,6 +1,7 @@
 //! Tasks of this repository: `cargo xtask TASK`. One file a task, one line a task below.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
+mod bench;
 mod check;
 mod ci;
 mod fixtures;
@@ -23,6 +24,8 @@ cargo xtask TASK
                    benches (into fixtures/large); --check only compares the committed ones; with --events and
                    --prefixes one trace of that size
   test             all tests, doc tests, fixtures and rules; the last line counts them
+  bench [SCENARIO...] [--rounds 7] [--no-peers] [--write]
+                   the bars, beside DuckDB and Polars; --write keeps the results
   check            crate arrows, house rules, documents
   ci               format, lints, documentation, licences (where cargo-deny is installed), then test
   fuzz [--seconds 60] [TARGET]
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
 fn run(args: &[String]) -> Result<ExitCode> {
     let Some((task, args)) = args.split_first() else { bail!("which task?\n\n{USAGE}") };
     match task.as_str() {
+        "bench" => return bench::run(args),
         "check" => check::run(args)?,
         "ci" => return ci::run(args),
         "fixtures" => fixtures::run(args)?,

@@ -2,8 +2,8 @@
 //!
 //! The table holds every dirty prefix with its totals. When a prefix is first seen, its newest totals are looked up in the
 //! flushed segments and put into the table *before* its events are folded, so an event meets the same state as if there
-//! had never been a flush. After each append the rows it touched become a small ranked segment on the heap, a
-//! *run*; readers get a new view of runs and flushed segments by one atomic exchange. A query never looks at the table.
+//! had never been a flush. The rows that some appends touched become a small ranked segment on the heap, a *run*; readers get
+//! a new view of runs and flushed segments by one atomic exchange. A query never looks at the table.
 
 use crate::{Reader, Segment, StorageError, TablePart, View, runs::Runs};
 use arc_swap::ArcSwap;
@@ -60,6 +60,11 @@ impl Live {
     /// What readers see.
     pub(crate) fn view(&self) -> Arc<View> {
         self.current.load_full()
+    }
+
+    /// Events that readers do not see yet.
+    pub(crate) fn unseen(&self) -> usize {
+        self.touched.len()
     }
 
     pub(crate) fn is_dirty(&self) -> bool {
@@ -127,6 +132,7 @@ impl Live {
     /// [`StorageError::TooLarge`].
     pub(crate) fn publish(&mut self) -> Result<(), StorageError> {
         if !self.touched.is_empty() {
+            // Whatever happens now, the table is right and a flush will show it.
             self.runs.push(&self.spec, &self.table, &mut self.touched, self.touched_fresh)?;
             self.touched_fresh = 0;
         }

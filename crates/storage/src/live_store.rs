@@ -16,6 +16,9 @@ use std::{borrow::Cow, sync::Arc};
 /// Memory that dirty prefixes may take before they are flushed.
 const DIRTY_BYTES: usize = 64 << 20;
 
+/// Events that wait to be shown together, at most: ranking them in one go is cheaper by half, and takes a few milliseconds.
+const UNSEEN_EVENTS: usize = 1 << 14;
+
 /// Where a store keeps what it counts.
 pub(crate) trait Medium: Send {
     /// Makes batches durable: all of them, or none.
@@ -171,8 +174,6 @@ pub(crate) struct LiveStore<M> {
     retention: Retention,
     /// Whether something that is not in the table waits for a flush.
     unflushed: bool,
-    /// What made it unknown whether memory and medium agree.
-    halted: Option<String>,
 }
 
 impl<M: Medium> LiveStore<M> {
@@ -181,19 +182,12 @@ impl<M: Medium> LiveStore<M> {
     pub(crate) fn new(core: Core, medium: M, retention: Retention) -> Result<LiveStore<M>, StorageError> {
         let unflushed = medium.log_bytes() > 0;
         let mut store =
-            LiveStore { core, medium, sides: PendingSides::default(), retention, unflushed, halted: None };
+            LiveStore { core, medium, sides: PendingSides::default(), retention, unflushed };
         store.core.live.publish()?;
         if store.core.live.memory_bytes() >= DIRTY_BYTES {
             store.flush()?;
         }
         Ok(store)
-    }
-
-    fn check(&self) -> Result<(), StorageError> {
-        match &self.halted {
-            Some(what) => Err(StorageError::Halted { what: what.clone() }),
-            None => Ok(()),
-        }
     }
 
     /// Commits a generation, and shows it.
@@ -254,7 +248,6 @@ impl<M: Medium> IndexStore for LiveStore<M> {
     }
 
     fn append(&mut self, batches: &[Batch]) -> Result<Vec<Appended>, StorageError> {
-        self.check()?;
         let mark = self.core.seen.mark();
         let group: Vec<Accepted<'_>> = batches.iter().map(|batch| self.core.accept(batch)).collect();
         let prepared = group.iter().try_for_each(|batch| self.core.live.prepare(&batch.events));
@@ -269,17 +262,23 @@ impl<M: Medium> IndexStore for LiveStore<M> {
             outcomes.push(Appended { events: batch.events.len() as u64, duplicates: batch.duplicates });
         }
         self.core.seen.trim();
-        if let Err(error) = self.core.live.publish() {
-            self.halted = Some(format!("what is in the log could not be shown ({error})"));
-            return Err(error);
+        if self.core.live.unseen() >= UNSEEN_EVENTS
+            && let Err(error) = self.core.live.publish()
+        {
+            // The batches are durable, so this is no failure of theirs; `publish` and `flush` report it if it lasts.
+            tracing::error!(%error, "what was appended could not be shown");
         }
         if self.core.live.memory_bytes() >= DIRTY_BYTES {
-            // The batches are durable, so this is no failure of theirs; the next flush reports it if it lasts.
+            // As above.
             if let Err(error) = self.flush() {
                 tracing::error!(%error, "flushing a full memory table failed; it stays in the log");
             }
         }
         Ok(outcomes)
+    }
+
+    fn publish(&mut self) -> Result<(), StorageError> {
+        if self.core.live.unseen() == 0 { Ok(()) } else { self.core.live.publish() }
     }
 
     fn admit(&mut self, events: &mut EventBatch) -> u64 {
@@ -299,7 +298,6 @@ impl<M: Medium> IndexStore for LiveStore<M> {
         commit: &Commit,
         counters: Counters,
     ) -> Result<(), StorageError> {
-        self.check()?;
         if commit.batch_id.is_some_and(|id| self.core.seen.has_batch(id)) {
             self.core.counters.duplicates += counters.events;
             self.core.seen.abandon();
@@ -359,7 +357,6 @@ impl<M: Medium> IndexStore for LiveStore<M> {
     }
 
     fn flush(&mut self) -> Result<(), StorageError> {
-        self.check()?;
         self.flush_rows()?;
         match self.medium.maintain(self.core.live.flushed())? {
             Some(flushed) => self.core.live.replace_flushed(flushed),
@@ -368,14 +365,12 @@ impl<M: Medium> IndexStore for LiveStore<M> {
     }
 
     fn compact(&mut self) -> Result<(), StorageError> {
-        self.check()?;
         self.flush_rows()?;
         let limits = self.retention.limits(&self.core.live.view())?;
         self.commit(Change::Rewrite { keep: &mut |row| limits.keeps(row), forgets: false })
     }
 
     fn forget(&mut self, what: &Forget) -> Result<u64, StorageError> {
-        self.check()?;
         if *what == Forget::default() {
             return Ok(0);
         }

@@ -1,28 +1,34 @@
 //! The runs of the memory table: small ranked segments on the heap, newest first for readers.
 //!
-//! Like the levels of a log-structured merge tree: as soon as there are [`FANOUT`] runs of one size class they become one. The
-//! table holds the newest totals of all of them, so "merging" means ranking the union of their prefixes anew from the table.
+//! Like the levels of a log-structured merge tree: when there are [`FANOUT`] runs of one class, a second thread merges them into
+//! one of the next, while the writer goes on; the result takes their place the next time a run is added.
 
 use crate::{Segment, StorageError, TablePart};
 use prefix_indexer_models::{IndexSpec, PrefixTable};
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc, thread::JoinHandle};
 
 /// Runs of a class that become one of the next.
 const FANOUT: usize = 4;
+/// With more runs the writer waits for the merge: queries must not suffer.
+const MAX_RUNS: usize = 20;
 
 #[derive(Default)]
 pub(crate) struct Runs {
     /// Oldest, and as a rule largest, first.
     runs: Vec<Run>,
-    /// By number of a prefix, the latest round of collecting numbers in which it was met.
-    met: Vec<u32>,
-    round: u32,
+    merging: Option<Merging>,
 }
 
 struct Run {
     segment: Arc<Segment>,
-    numbers: Vec<u32>,
     class: u32,
+}
+
+struct Merging {
+    /// Which runs become one. Runs are only added after them meanwhile.
+    range: Range<usize>,
+    class: u32,
+    thread: JoinHandle<Result<Segment, StorageError>>,
 }
 
 impl Runs {
@@ -32,50 +38,75 @@ impl Runs {
 
     /// Bytes of all segments.
     pub(crate) fn bytes(&self) -> usize {
-        self.runs.iter().map(|run| run.segment.bytes() as usize + run.numbers.len() * 4).sum()
+        self.runs.iter().map(|run| run.segment.bytes() as usize).sum()
     }
 
-    /// Makes a run of the prefixes with these numbers, repeats allowed, and empties the list. `fresh` of them no older
-    /// run or segment holds.
+    /// Makes a run of the prefixes with these numbers, repeats allowed, and empties the list. `fresh` of them no older run or
+    /// segment holds.
     pub(crate) fn push(
         &mut self,
         spec: &IndexSpec,
         table: &PrefixTable,
         touched: &mut Vec<u32>,
-        mut fresh: u64,
+        fresh: u64,
     ) -> Result<(), StorageError> {
-        self.met.resize(table.len(), 0);
-        self.round += 1;
-        let mut numbers = Vec::with_capacity(touched.len());
-        self.collect(touched, &mut numbers);
-        touched.clear();
-        let mut class = 0;
-        // The classes that this run completes, at once: ranking only the final union.
-        loop {
-            let same = self.runs.iter().rev().take_while(|run| run.class <= class).count();
-            if same + 1 < FANOUT {
-                break;
-            }
-            for run in self.runs.split_off(self.runs.len() - same) {
-                fresh += run.segment.fresh();
-                self.collect(&run.numbers, &mut numbers);
-            }
-            class += 1;
-        }
-        let part = TablePart { table, numbers: Some(&numbers) };
+        touched.sort_unstable();
+        touched.dedup();
+        let part = TablePart { table, numbers: Some(touched) };
         let segment = Arc::new(Segment::build(spec, &[part], fresh)?);
-        self.runs.push(Run { segment, numbers, class });
-        Ok(())
+        touched.clear();
+        self.runs.push(Run { segment, class: 0 });
+        self.merge(spec)
     }
 
-    fn collect(&mut self, from: &[u32], into: &mut Vec<u32>) {
-        for &number in from {
-            if let Some(met) = self.met.get_mut(number as usize)
-                && *met != self.round
+    /// Takes over a merge that has ended, and begins the next one that is due.
+    fn merge(&mut self, spec: &IndexSpec) -> Result<(), StorageError> {
+        loop {
+            let wait = self.runs.len() > MAX_RUNS;
+            if let Some(Merging { range, class, thread }) =
+                self.merging.take_if(|merging| wait || merging.thread.is_finished())
             {
-                *met = self.round;
-                into.push(number);
+                let segment = thread.join().unwrap_or_else(|_| Err(panicked()))?;
+                self.runs.splice(range, [Run { segment: Arc::new(segment), class }]);
+            }
+            if self.merging.is_some() {
+                return Ok(());
+            }
+            let Some(range) = self.due() else { return Ok(()) };
+            let class = self.runs[range.clone()].iter().map(|run| run.class).max().unwrap_or(0) + 1;
+            let (spec, inputs) = (spec.clone(), self.runs[range.clone()].iter().rev().map(|run| run.segment.clone()));
+            let inputs: Vec<Arc<Segment>> = inputs.collect();
+            let thread = std::thread::Builder::new()
+                .name("prefix-indexer-runs".to_owned())
+                .spawn(move || {
+                    let inputs: Vec<&Segment> = inputs.iter().map(Arc::as_ref).collect();
+                    Segment::merge(&spec, &inputs, &mut |_| true)
+                })
+                .map_err(crate::files::io_error("cannot start a thread for", "the memory table".as_ref()))?;
+            self.merging = Some(Merging { range, class, thread });
+            if !wait {
+                return Ok(());
             }
         }
     }
+
+    /// The newest [`FANOUT`] neighbours of one class, with all newer ones where too many wait.
+    fn due(&self) -> Option<Range<usize>> {
+        let mut end = self.runs.len();
+        while end > 0 {
+            let class = self.runs[end - 1].class;
+            let begin = self.runs[..end].iter().rposition(|run| run.class != class).map_or(0, |before| before + 1);
+            if end - begin >= FANOUT {
+                return Some(begin..end);
+            }
+            end = begin;
+        }
+        None
+    }
+}
+
+fn panicked() -> StorageError {
+    crate::files::io_error("cannot merge runs of", "the memory table".as_ref())(std::io::Error::other(
+        "the thread panicked",
+    ))
 }

@@ -113,6 +113,34 @@ impl<'a> Rows<'a> {
         Ok(None)
     }
 
+    /// Where the next line begins.
+    pub(crate) fn next_start(&self) -> usize {
+        self.at
+    }
+
+    /// Goes behind the next line, which ends at `end`.
+    #[inline]
+    pub(crate) fn skip_line(&mut self, end: usize) {
+        self.line += 1;
+        self.at = end + 1;
+    }
+
+    /// Goes to the next row of a format without lines.
+    pub(crate) fn next_row(&mut self) {
+        self.line += 1;
+    }
+
+    /// Reports the current row; `raw` makes what is set aside of it.
+    pub(crate) fn bad_row(&mut self, fault: Fault, raw: impl FnOnce() -> Vec<u8>) -> Result<(), TraceError> {
+        let raw = if self.options.bad_lines == BadLines::Quarantine { raw() } else { Vec::new() };
+        self.bad_bytes(fault, &raw)
+    }
+
+    /// The strings behind the text.
+    pub(crate) fn owned(&self) -> &[u8] {
+        self.extra.as_bytes()
+    }
+
     /// Reports the current line.
     pub(crate) fn bad(&mut self, fault: Fault) -> Result<(), TraceError> {
         let text = self.text;

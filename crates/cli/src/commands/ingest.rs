@@ -220,7 +220,7 @@ impl Args {
             signal_hook::flag::register(signal, stop.clone()).context("cannot watch for signals")?;
         }
         let known = |path: &str| store.sources_at(path).into_iter().cloned().collect();
-        let pieces = inputs.open(self.trace_options()?, known);let _ = stop;
+        let pieces = inputs.follow(self.trace_options()?, known, stop);
         let options = IndexerOptions { max_future: Some(self.max_future), ..IndexerOptions::default() };
         let indexer = PrefixIndexer::start(store, options);
         let counted = follow_pieces(&indexer, pieces, |report| watch.see(report))?;

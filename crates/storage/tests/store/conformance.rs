@@ -68,6 +68,7 @@ fn assert_answers(view: &View, all: &[PrefixEvent]) {
 
 fn append(store: &mut dyn IndexStore, events: &[PrefixEvent]) {
     store.append(&[batch(events)]).unwrap();
+    store.publish().unwrap();
 }
 
 #[test]
@@ -204,6 +205,7 @@ fn an_event_that_is_known_adds_nothing() {
         let again: Vec<_> = all[60..].iter().filter(|event| event.event_id.is_some()).cloned().collect();
         let known = all[60..120].iter().filter(|event| event.event_id.is_some()).count() as u64;
         let outcome = store.append(&[batch(&again)]).unwrap();
+        store.publish().unwrap();
         assert_eq!(outcome, [Appended { events: again.len() as u64 - known, duplicates: known }]);
         assert_eq!(store.status().counters.duplicates, known);
         let mut expected = all[..120].to_vec();
