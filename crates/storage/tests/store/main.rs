@@ -1,6 +1,7 @@
 //! The stores from outside: one scenario a module.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod compatibility;
 mod conformance;
 mod crash;
 mod damage;
