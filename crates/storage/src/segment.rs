@@ -32,7 +32,7 @@ use crate::{
         VERSION, buckets,
     },
 };
-use pages::{Marks, Pages, checksum};
+use pages::{Marks, Pages, checksum, matches};
 use prefix_indexer_models::{IndexSpec, MAX_INTEGER, PrefixKey, Rank};
 use std::path::{Path, PathBuf};
 use zerocopy::FromBytes;
@@ -420,7 +420,7 @@ fn directory(bytes: &[u8], path: &Path) -> Result<(Directory, usize), StorageErr
         usize::try_from(tail.directory).ok().filter(|start| start.checked_add(tail.length as usize) == Some(at));
     let start = start.ok_or_else(|| corrupt(at, "a directory that does not end here"))?;
     let bytes = bytes.get(start..at).unwrap_or_default();
-    if checksum(bytes) != tail.checksum {
+    if !matches(checksum(bytes), tail.checksum) {
         return Err(corrupt(start, "the directory does not match its checksum"));
     }
     let directory = decode(bytes).map_err(|error| corrupt(start, &format!("directory: {error}")))?;

@@ -10,6 +10,11 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+/// Whether two checksums are the same. A fuzzer takes any for right, to get past them.
+pub(super) fn matches(found: Checksum, expected: Checksum) -> bool {
+    cfg!(fuzzing) || found == expected
+}
+
 /// The digest of a page.
 pub(super) fn checksum(page: &[u8]) -> Checksum {
     let mut checksum = [0; CHECKSUM];
@@ -112,10 +117,10 @@ impl Pages {
             }
         };
         let found = bytes.get(range.clone()).map(checksum);
-        if found.is_none() || found != expected {
-            return Err(range.start);
+        match (found, expected) {
+            (Some(found), Some(expected)) if matches(found, expected) => own.verified.set(page),
+            _ => return Err(range.start),
         }
-        own.verified.set(page);
         Ok(())
     }
 }

@@ -72,24 +72,19 @@ impl Segment {
             let heads = Heads { base: self.layout.list(order, kind), next: first, end };
             Lists { list: None, heads: Some(heads) }
         };
-        let counts = &self.layout.counts;
+        let partitions = self.layout.counts.partitions as u32;
+        let is_all = |first, end| (first, end) == (0, partitions);
         match (scope.tenant, scope.model_id) {
-            (None, None) => match counts.partitions as u32 {
-                0 => Ok(None),
-                1 => self.partition_list(0, order).map(Some),
-                _ => {
-                    let list = List { base: Some(self.layout.top(order)), position: 0, end: counts.top() as u32 };
-                    let heads = self.all_heads(order).filter(|_| counts.top() < counts.rows);
-                    Ok(Some(Lists { list: Some(list), heads }))
-                }
-            },
+            (None, None) => self.all_lists(order),
             (Some(tenant), None) => match self.named(tenant, 0)? {
                 None => Ok(None),
+                Some((first, end)) if is_all(first, end) => self.all_lists(order),
                 Some((first, end)) if end - first == 1 => self.partition_list(first, order).map(Some),
                 Some((first, end)) => Ok(Some(whole(ListKind::Tenant, first, end))),
             },
             (None, Some(model_id)) => match self.named(model_id, 1)? {
                 None => Ok(None),
+                Some((first, end)) if is_all(first, end) => self.all_lists(order),
                 Some((first, end)) => Ok(Some(whole(ListKind::Model, first, end))),
             },
             (Some(tenant), Some(model_id)) => {
@@ -98,6 +93,20 @@ impl Segment {
                     Some(partition) => self.partition_list(partition, order).map(Some),
                     None => Ok(None),
                 }
+            }
+        }
+    }
+
+    /// The lists of all rows.
+    fn all_lists(&self, order: usize) -> Result<Option<Lists>, StorageError> {
+        let counts = &self.layout.counts;
+        match counts.partitions {
+            0 => Ok(None),
+            1 => self.partition_list(0, order).map(Some),
+            _ => {
+                let list = List { base: Some(self.layout.top(order)), position: 0, end: counts.top() as u32 };
+                let heads = self.all_heads(order).filter(|_| counts.top() < counts.rows);
+                Ok(Some(Lists { list: Some(list), heads }))
             }
         }
     }

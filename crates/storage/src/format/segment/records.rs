@@ -132,18 +132,20 @@ impl TextRef {
     }
 }
 
-/// All of a row but its sums, which stand before it, one f64 a rung.
+/// All of a row but its sums, which stand before it, one f64 a rung. What every query reads comes first.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub(crate) struct Record {
     pub(crate) key: [u8; 16],
     pub(crate) last_seen_ms: u64,
+    pub(crate) prefix_id: u64,
+    pub(crate) parent_id: u64,
+    pub(crate) partition: u32,
+    pub(crate) parent_row: u32,
     pub(crate) hit_count: u64,
     pub(crate) total_bytes: u64,
     pub(crate) footprint_bytes: u64,
     pub(crate) latency_bits: u64,
     pub(crate) first_seen_ms: u64,
-    pub(crate) prefix_id: u64,
-    pub(crate) parent_id: u64,
     pub(crate) gap_smoothed_bits: u64,
     pub(crate) gap_first_ms: u32,
     pub(crate) gap_last_ms: u32,
@@ -153,8 +155,6 @@ pub(crate) struct Record {
     pub(crate) page_start: u32,
     pub(crate) page_end: u32,
     pub(crate) depth: u32,
-    pub(crate) partition: u32,
-    pub(crate) parent_row: u32,
 }
 
 /// Where a row belongs.
@@ -171,13 +171,15 @@ impl Record {
         Record {
             key,
             last_seen_ms: tally.last_seen_ms,
+            prefix_id: links.prefix_id.0,
+            parent_id: links.parent_id.0,
+            partition: links.partition,
+            parent_row: links.parent_row,
             hit_count: tally.hit_count,
             total_bytes: tally.total_bytes,
             footprint_bytes: tally.footprint_bytes,
             latency_bits: tally.latency_sum_ms.to_bits(),
             first_seen_ms: tally.first_seen_ms,
-            prefix_id: links.prefix_id.0,
-            parent_id: links.parent_id.0,
             gap_smoothed_bits: tally.gaps.smoothed_ms.to_bits(),
             gap_first_ms: tally.gaps.first_ms,
             gap_last_ms: tally.gaps.last_ms,
@@ -187,8 +189,6 @@ impl Record {
             page_start: tally.page_start,
             page_end: tally.page_end,
             depth: tally.depth.unwrap_or(NONE),
-            partition: links.partition,
-            parent_row: links.parent_row,
         }
     }
 }
@@ -202,13 +202,15 @@ pub(crate) const RECORD: usize = size_of::<RecordView>();
 pub(crate) struct RecordView {
     pub(crate) key: [u8; 16],
     pub(crate) last_seen_ms: U64,
+    pub(crate) prefix_id: U64,
+    pub(crate) parent_id: U64,
+    pub(crate) partition: U32,
+    pub(crate) parent_row: U32,
     pub(crate) hit_count: U64,
     pub(crate) total_bytes: U64,
     pub(crate) footprint_bytes: U64,
     pub(crate) latency_bits: U64,
     pub(crate) first_seen_ms: U64,
-    pub(crate) prefix_id: U64,
-    pub(crate) parent_id: U64,
     pub(crate) gap_smoothed_bits: U64,
     pub(crate) gap_first_ms: U32,
     pub(crate) gap_last_ms: U32,
@@ -218,8 +220,6 @@ pub(crate) struct RecordView {
     pub(crate) page_start: U32,
     pub(crate) page_end: U32,
     pub(crate) depth: U32,
-    pub(crate) partition: U32,
-    pub(crate) parent_row: U32,
 }
 
 impl RecordView {
