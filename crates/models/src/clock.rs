@@ -19,8 +19,8 @@ pub(crate) struct Clock {
     half_life: [[f64; 2]; PAIRS],
     /// 1 / half-life.
     per_ms: [[f64; 2]; PAIRS],
-    /// Start of the span that `now_ms` lies in: the landmark.
-    start_ms: [[u64; 2]; PAIRS],
+    /// From the landmark (start of the span that `now_ms` lies in) to the beginning of `same`.
+    before_ms: [[f64; 2]; PAIRS],
     span_ms: [u64; MAX_RUNGS],
     half_lives_a_span: [i64; MAX_RUNGS],
     /// The times that have the same landmarks on every rung as `now_ms`.
@@ -35,7 +35,7 @@ impl Clock {
             rungs: ladder.len(),
             half_life: [[1.0; 2]; PAIRS],
             per_ms: [[1.0; 2]; PAIRS],
-            start_ms: [[0; 2]; PAIRS],
+            before_ms: [[0.0; 2]; PAIRS],
             span_ms: [1; MAX_RUNGS],
             half_lives_a_span: [1; MAX_RUNGS],
             same: 0..0,
@@ -61,27 +61,26 @@ impl Clock {
             return;
         }
         self.now_ms = now_ms;
+        let within_ms = (now_ms - self.same.start) as i64 as f64; // signed: a single instruction
         for pair in 0..self.rungs.div_ceil(2).min(PAIRS) {
-            let start_ms = self.start_ms[pair];
-            let (half_life, per_ms) = (self.half_life[pair], self.per_ms[pair]);
-            let offset = start_ms.map(|start_ms| (now_ms - start_ms) as f64);
-            self.unit[pair] =
-                [exp2_ratio(offset[0], half_life[0], per_ms[0]), exp2_ratio(offset[1], half_life[1], per_ms[1])];
+            let (half_life, per_ms, before_ms) = (self.half_life[pair], self.per_ms[pair], self.before_ms[pair]);
+            self.unit[pair] = [
+                exp2_ratio(before_ms[0] + within_ms, half_life[0], per_ms[0]),
+                exp2_ratio(before_ms[1] + within_ms, half_life[1], per_ms[1]),
+            ];
         }
     }
 
     #[cold]
     fn enter_spans(&mut self, now_ms: u64) {
         self.same = 0..u64::MAX;
-        for (rung, span_ms) in self.span_ms.iter().enumerate().take(self.rungs) {
+        for span_ms in &self.span_ms[..self.rungs] {
             let start_ms = now_ms - now_ms % span_ms;
-            self.start_ms[rung / 2][rung % 2] = start_ms;
             self.same.start = self.same.start.max(start_ms);
             self.same.end = self.same.end.min(start_ms.saturating_add(*span_ms));
         }
-        // The place beyond an odd number of rungs is computed as well, and ignored.
-        if self.rungs % 2 == 1 {
-            self.start_ms[self.rungs / 2][1] = self.same.start;
+        for (rung, span_ms) in self.span_ms.iter().enumerate().take(self.rungs) {
+            self.before_ms[rung / 2][rung % 2] = (self.same.start % span_ms) as f64;
         }
     }
 
@@ -105,7 +104,7 @@ impl Clock {
         for (rung, sum) in sums.iter_mut().enumerate().take(self.rungs) {
             if self.span_ms[rung] != span_ms {
                 span_ms = self.span_ms[rung];
-                spans = (self.start_ms[rung / 2][rung % 2] / span_ms) as i64 - (last_ms / span_ms) as i64;
+                spans = (self.now_ms / span_ms) as i64 - (last_ms / span_ms) as i64;
             }
             let shift = spans * self.half_lives_a_span[rung];
             let added = weight * self.unit[rung / 2][rung % 2];

@@ -133,7 +133,7 @@ impl PrefixTable {
     /// An empty table whose numbers mean what `spec` says.
     pub fn new(spec: IndexSpec) -> PrefixTable {
         PrefixTable {
-            scopes: Scopes::default(),
+            scopes: Scopes::new(),
             text: String::new(),
             entries: Chunks::new(1),
             keys: Chunks::new(1),
@@ -257,10 +257,9 @@ impl PrefixTable {
     /// Whether a number is that of a prefix.
     #[inline]
     fn is(&self, number: usize, scope: u32, prefix_id: &[u8], bands: (u32, u32)) -> bool {
-        self.entries.get(number).is_some_and(|entry| {
-            let known = self.text.as_bytes().get(entry.prefix_id.range()).unwrap_or(&[]);
-            entry.scope == scope && same(known, prefix_id) && self.bands(entry) == bands
-        })
+        let Some(entry) = self.entries.get(number) else { return false };
+        let Some(known) = self.text.as_bytes().get(entry.prefix_id.range()) else { return false };
+        entry.scope == scope && same(known, prefix_id) && self.bands(entry) == bands
     }
 
     /// The bands are not stored: whatever an entry counted lies in the same ones.

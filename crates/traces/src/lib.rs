@@ -40,6 +40,7 @@ mod pool;
 mod resume;
 mod rows;
 mod stream;
+mod words;
 
 pub use error::{BadLine, TraceError};
 pub use follow::Following;

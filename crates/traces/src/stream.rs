@@ -1,7 +1,7 @@
 //! The bytes of an input, decompressed, with those that were read and not cut yet.
 
 use crate::{
-    Format, TraceError,
+    FORMATS, Format, TraceError,
     compress::{Codec, MAGIC},
     format::{LineFormat, known},
     pool::{CHUNK, Pool},
@@ -142,7 +142,9 @@ impl Stream {
     pub(crate) fn recognise(&self) -> Result<&'static Format, TraceError> {
         const LOOKED_AT: usize = 64;
         let mut lines = self.ahead.split(|byte| *byte == b'\n').take(LOOKED_AT);
-        lines.find_map(Format::sniff).ok_or_else(|| TraceError::Unrecognised {
+        // Blank lines are a trace of nothing in any format.
+        let blank = || FORMATS.first().filter(|_| self.ahead.trim_ascii().is_empty());
+        lines.find_map(Format::sniff).or_else(blank).ok_or_else(|| TraceError::Unrecognised {
             file: Arc::clone(&self.file),
             line: 1,
             known: known(),

@@ -1,8 +1,8 @@
-//! The hash index of a table: open addressing with linear probing, half of the hash in the slot.
+//! A hash index: open addressing with linear probing, half of the hash in the slot.
 
 const LEAST: usize = 1024;
 
-/// From hashes to numbers of entries.
+/// From hashes to numbers of entries, which are kept elsewhere.
 #[derive(Debug, Clone)]
 pub(super) struct Slots {
     /// Upper half of the hash, then entry number plus one; 0 is free. A slot's home is given by the upper half alone, so

@@ -1,9 +1,7 @@
 //! The fastest path: a line that is laid out as an earlier one, the same keys in the same order with the same spacing.
 
-use super::{
-    Fields,
-    scan::{load, value},
-};
+use super::{Fields, scan::value};
+use crate::words::load;
 
 /// Layouts remembered: lines with and without the optional fields, mostly.
 const REMEMBERED: usize = 4;

@@ -4,7 +4,7 @@
 //! never accepts what that path would refuse.
 
 use super::{Fields, MAX_DEPTH, MAX_LAYER};
-use crate::json;
+use crate::{json, words::load};
 use prefix_indexer_models::Span;
 
 /// Numbers that stand for a value of an unknown field, beside the places in [`NAMES`](super::NAMES).
@@ -13,21 +13,6 @@ pub(super) const OTHER_NUMBER: u8 = 14;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
-
-/// Eight bytes, the first one lowest; zeros behind the end.
-#[inline]
-pub(super) fn load(bytes: &[u8], at: usize) -> u64 {
-    match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        Some(word) => u64::from_le_bytes(*word),
-        None => load_end(bytes, at),
-    }
-}
-
-#[cold]
-fn load_end(bytes: &[u8], at: usize) -> u64 {
-    let rest = bytes.get(at..).unwrap_or(&[]);
-    rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
-}
 
 /// Where the string that begins behind a quote at `at` ends, unless it has an escape or a control character.
 #[inline]
