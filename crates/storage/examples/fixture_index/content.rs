@@ -27,11 +27,8 @@ pub(crate) fn make(dir: &Path) -> Result<(), StorageError> {
     store.put_side(SIDE.0, SIDE.1, SIDE.2)?;
     store.flush()?;
     let events_of = events(loaded);
-    let counters = Counters {
-        events: events_of.len() as u64,
-        bytes: events_of.bytes().iter().sum(),
-        ..Counters::default()
-    };
+    let counters =
+        Counters { events: events_of.len() as u64, bytes: events_of.bytes().iter().sum(), ..Counters::default() };
     store.load(vec![fold(&spec, &events_of)], &commit(2), counters)?;
     store.append(&[Batch { events: events(logged), commit: commit(3) }])?;
     Ok(())

@@ -6,9 +6,7 @@ mod content;
 use crate::support::{close, stats};
 use content::{PARTS, SIDE};
 use prefix_indexer_models::PrefixStats;
-use prefix_indexer_storage::{
-    Appended, Batch, IndexReader, OpenOptions, StorageError, StoreKind, View, inspect, open,
-};
+use prefix_indexer_storage::{Appended, Batch, IndexReader, OpenOptions, StorageError, StoreKind, View, inspect, open};
 use std::{
     fs,
     path::{Path, PathBuf},
