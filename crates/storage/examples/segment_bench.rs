@@ -152,6 +152,13 @@ fn queries(title: &str, view: &View, keys: &[PrefixKey]) {
     time("top 10 of a model, rows", 20_000, |round| {
         top(Scope { tenant: None, model_id: Some("llama-3-70b") }, round as usize % 5)
     });
+    // What the machine makes of two reads that depend on each other: the least that a lookup can cost.
+    let memory: Vec<u64> = (0..view.len() * 28).map(|_| random.0).collect();
+    time("two dependent random reads, for scale", 100_000, |_| {
+        let first = memory[random.below(memory.len() as u64) as usize];
+        let second = (random.below(memory.len() as u64) + (first & 1)) as usize;
+        memory[second.min(memory.len() - 1)] & 1
+    });
     let mut next = 0;
     let mut key = || {
         next = (next + 1) % keys.len();
