@@ -8,6 +8,7 @@ mod fixtures;
 mod fuzz;
 mod process;
 mod test;
+mod torture;
 mod tree;
 
 use anyhow::{Context, Result, bail};
@@ -29,7 +30,9 @@ cargo xtask TASK
   check            crate arrows, house rules, documents
   ci               format, lints, documentation, licences (where cargo-deny is installed), then test
   fuzz [--seconds 60] [TARGET]
-                   every fuzz target for so long; installs cargo-fuzz where it is missing";
+                   every fuzz target for so long; installs cargo-fuzz where it is missing
+  torture [--rounds 2000] [--seed 1]
+                   kill a writer at random moments and check what is left";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -50,6 +53,7 @@ fn run(args: &[String]) -> Result<ExitCode> {
         "ci" => return ci::run(args),
         "fixtures" => fixtures::run(args)?,
         "fuzz" => fuzz::run(args)?,
+        "torture" => torture::run(args)?,
         "test" => return test::run(args),
         "help" | "-h" | "--help" => println!("{USAGE}"),
         other => bail!("there is no task {other:?}\n\n{USAGE}"),
