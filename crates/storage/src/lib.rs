@@ -11,6 +11,7 @@
 
 mod codec;
 mod compaction;
+mod core;
 mod error;
 mod files;
 mod format;

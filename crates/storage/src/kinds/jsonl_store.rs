@@ -3,11 +3,12 @@
 
 use crate::{
     BatchId, Commit, IndexStore, OpenOptions, Segment, StorageError, View,
+    core::{Accepted, Core},
     files::{self, io_error},
     heap::{merge_all, next_segments},
     jsonl::{self, Header},
     live::Live,
-    live_store::{Accepted, Core, Extent, LiveStore, Medium, Next},
+    live_store::{Extent, LiveStore, Medium, Next},
     lock::WriterLock,
     log_record::LogRecord,
     seen::Seen,

@@ -2,9 +2,10 @@
 
 use crate::{
     IndexStore, OpenOptions, Segment, StorageError, View,
+    core::{Accepted, Core},
     heap::{MAX_SEGMENTS, merge_all, next_segments},
     live::Live,
-    live_store::{Accepted, Core, Extent, LiveStore, Medium, Next},
+    live_store::{Extent, LiveStore, Medium, Next},
     seen::Seen,
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};

@@ -3,9 +3,10 @@
 use crate::{
     IndexStore, OpenOptions, Row, Segment, StorageError, TablePart, View,
     compaction::{Compactor, Merged},
+    core::{Accepted, Core},
     files,
     live::Live,
-    live_store::{Accepted, Core, Extent, LiveStore, Medium, Next, Rows},
+    live_store::{Extent, LiveStore, Medium, Next, Rows},
     lock::WriterLock,
     log::{self, LogWriter},
     log_record::{self, RecordEncoder},

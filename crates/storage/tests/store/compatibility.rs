@@ -40,6 +40,33 @@ fn assert_rows(view: &View, expected: &[PrefixStats]) {
     }
 }
 
+fn files(dir: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>, root: &Path) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found, root);
+        } else {
+            found.push((path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap()));
+        }
+    }
+    found.sort();
+}
+
+/// As long as version 1 is what is written: the same events, the same bytes.
+#[test]
+fn version_1_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    content::make(dir.path()).unwrap();
+    let (mut made, mut kept) = (Vec::new(), Vec::new());
+    files(dir.path(), &mut made, dir.path());
+    files(&fixture(), &mut kept, &fixture());
+    let names = |files: &[(PathBuf, Vec<u8>)]| files.iter().map(|file| file.0.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&made), names(&kept));
+    for (made, kept) in made.iter().zip(&kept) {
+        assert!(made == kept, "{}", made.0.display());
+    }
+}
+
 #[test]
 fn version_1_is_read() {
     let reader = IndexReader::open(&fixture(), true).unwrap();
