@@ -127,7 +127,7 @@ impl Ladder {
             return Rank::LAST;
         }
         let half_lives = (last_seen_ms / rung.span_ms) * (rung.span_ms / rung.half_life_ms);
-        Rank { whole: (half_lives as i64).saturating_add(exponent), mantissa }
+        Rank { whole: half_lives as i64 - Rank::MIDDLE + exponent, mantissa }
     }
 }
 
@@ -169,17 +169,20 @@ fn least_common_multiple(a: u64, b: u64) -> Option<u64> {
 /// A place in a ranking: larger comes first. Ranks of different rungs do not compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rank {
+    /// Whole half-lives and binary exponent, less [`Rank::MIDDLE`] so that the latest times have room for exponents.
     whole: i64,
     mantissa: u64,
 }
 
 impl Rank {
+    const MIDDLE: i64 = 1 << 62;
+
     /// The rank of a sum of zero.
     pub const LAST: Rank = Rank { whole: i64::MIN, mantissa: 0 };
 
     /// The place in the ranking by recency.
     pub fn of_time(last_seen_ms: u64) -> Rank {
-        Rank { whole: i64::try_from(last_seen_ms).unwrap_or(i64::MAX), mantissa: 0 }
+        Rank { whole: last_seen_ms.min(MAX_INTEGER) as i64 - Rank::MIDDLE, mantissa: 0 }
     }
 
     /// An integer that orders almost like the rank does: where two differ, so do the ranks, the same way; where they are
@@ -189,8 +192,9 @@ impl Rank {
     pub fn coarse(self) -> u64 {
         const MANTISSA_BITS: u32 = 22;
         const HALF: i64 = 1 << (63 - MANTISSA_BITS);
-        let whole = (self.whole.clamp(-HALF, HALF - 1) + HALF) as u64;
-        let inside = self.whole > -HALF && self.whole < HALF - 1;
+        let whole = self.whole.saturating_add(Rank::MIDDLE);
+        let inside = whole > -HALF && whole < HALF - 1;
+        let whole = (whole.clamp(-HALF, HALF - 1) + HALF) as u64;
         let mantissa = if inside { (self.mantissa >> (52 - MANTISSA_BITS)) & ((1 << MANTISSA_BITS) - 1) } else { 0 };
         (whole << MANTISSA_BITS) | mantissa
     }
@@ -301,6 +305,7 @@ mod tests {
         let ladder = Ladder::new(&[1]).unwrap();
         let (last, before) = (i64::MAX as u64, i64::MAX as u64 - 100);
         assert!(ladder.rank(0, last, 8.0) > ladder.rank(0, before, 8.0));
+        assert!(ladder.rank(0, last, 4.0) > ladder.rank(0, last, 3.0));
         assert_eq!(ladder.score(0, last, 8.0, u64::MAX), 8.0);
         assert_eq!(ladder.score(0, 0, 8.0, u64::MAX), 0.0);
     }

@@ -4,7 +4,10 @@
 //! group, appends it to the log with one sync, and then answers the receipts of the group. Queries read an
 //! immutable view and meet the writer nowhere.
 
-use crate::{Metrics, Query, ServiceError, TelemetrySink, TryIngestError, writer::{self, Command, Writer}};
+use crate::{
+    Metrics, Query, ServiceError, TelemetrySink, TryIngestError,
+    writer::{self, Command, Writer},
+};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use prefix_indexer_models::{EventBatch, IndexSpec, PrefixRecommendation};
 use prefix_indexer_storage::{Appended, Batch, Commit, IndexStore, Reader, StorageError, View};

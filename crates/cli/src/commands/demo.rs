@@ -54,7 +54,9 @@ impl Args {
             let asked = Instant::now();
             let best = query.run(&view)?;
             let micros = asked.elapsed().as_secs_f64() * 1e6;
-            output::print(&format!("\nWhat to have in the cache now, half-life {half_life} (asked in {micros:.0} us):\n"))?;
+            output::print(&format!(
+                "\nWhat to have in the cache now, half-life {half_life} (asked in {micros:.0} us):\n"
+            ))?;
             output::print(&suggest::table(&best, query.now_ms(&view)))?;
         }
         Ok(DONE)

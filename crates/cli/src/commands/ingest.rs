@@ -195,12 +195,7 @@ impl Args {
         })
     }
 
-    fn bulk(
-        &self,
-        inputs: &Inputs,
-        store: &mut dyn IndexStore,
-        watch: &mut Watch,
-    ) -> anyhow::Result<IngestReport> {
+    fn bulk(&self, inputs: &Inputs, store: &mut dyn IndexStore, watch: &mut Watch) -> anyhow::Result<IngestReport> {
         let engine = match self.threads {
             Some(threads) => NativeEngine::new(threads, MAX_PREFIXES_IN_MEMORY),
             None => NativeEngine::on_all_cores(MAX_PREFIXES_IN_MEMORY),

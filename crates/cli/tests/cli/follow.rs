@@ -82,7 +82,8 @@ fn an_event_from_the_future_is_bad() {
     let dir = tempdir().unwrap();
     let (trace, data) = (dir.path().join("trace.jsonl"), dir.path().join("index"));
     let far = 1 << 50;
-    fs::write(&trace, [event_line("t", "p", 1), event_line("t", "far", far), event_line("t", "q", 2)].concat()).unwrap();
+    fs::write(&trace, [event_line("t", "p", 1), event_line("t", "far", far), event_line("t", "q", 2)].concat())
+        .unwrap();
     let output = {
         let mut child = command()
             .args(["ingest", "--follow", "--bad-lines", "skip", "--format", "events", "--data"])

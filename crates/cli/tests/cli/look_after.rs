@@ -144,7 +144,9 @@ fn feedback_is_stored_and_counted_once() {
     let index = Index::of(&lines("t", 0..5));
     let file = index.file("feedback.jsonl");
     let line = |outcome: &str| {
-        format!("{{\"prefix_id\":\"p1\",\"tenant\":\"t\",\"model_id\":\"m\",\"outcome\":\"{outcome}\",\"saved_ms\":5}}\n")
+        format!(
+            "{{\"prefix_id\":\"p1\",\"tenant\":\"t\",\"model_id\":\"m\",\"outcome\":\"{outcome}\",\"saved_ms\":5}}\n"
+        )
     };
     fs::write(&file, [line("used"), line("used"), line("wasted"), line("late")].concat()).unwrap();
     for already_counted in [false, true] {

@@ -1,7 +1,5 @@
 //! The main job: a trace in, the right ranked prefixes out.
 
-
-
 use crate::common::{event_line, fixture, json, run, run_with, status, stderr, stdout};
 use serde_json::{Value, json as value};
 use std::collections::{BTreeMap, BTreeSet};

@@ -83,7 +83,8 @@ fn a_second_writer_is_refused_and_readers_are_not() {
 
 #[test]
 fn completions_and_manual_page_cover_every_command() {
-    let commands = ["ingest", "suggest", "snapshot", "inspect", "compact", "merge", "forget", "export", "feedback", "demo"];
+    let commands =
+        ["ingest", "suggest", "snapshot", "inspect", "compact", "merge", "forget", "export", "feedback", "demo"];
     for args in [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]] {
         let text = stdout(&run(args));
         for command in commands {
