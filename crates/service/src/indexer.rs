@@ -10,7 +10,7 @@ use crate::{
 };
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use prefix_indexer_models::{EventBatch, IndexSpec, PrefixRecommendation};
-use prefix_indexer_storage::{Appended, Batch, Commit, IndexStore, Reader, StorageError, View};
+use prefix_indexer_storage::{Appended, Batch, IndexStore, Reader, StorageError, View};
 use std::{
     sync::Arc,
     thread::JoinHandle,
@@ -78,6 +78,7 @@ impl Receipt {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "what is not taken is given back as it was")]
 impl PrefixIndexer {
     /// Starts the writer thread of a store.
     pub fn start(store: Box<dyn IndexStore>, options: IndexerOptions) -> PrefixIndexer {
@@ -100,7 +101,7 @@ impl PrefixIndexer {
     /// # Errors
     /// [`TryIngestError`] gives the batch back when the queue is full or the index closed.
     pub fn try_ingest(&self, events: EventBatch) -> Result<(), TryIngestError> {
-        self.submit(Batch { events, commit: Commit::default() }, None)
+        self.submit(events.into(), None)
     }
 
     /// Hands in events and what is to be committed with them, and returns at once with a receipt to wait on.

@@ -34,7 +34,7 @@ fn batch(events: impl IntoIterator<Item = PrefixEvent>) -> EventBatch {
 }
 
 fn durable(indexer: &PrefixIndexer, events: EventBatch) {
-    indexer.try_ingest_durable(Batch { events, commit: Commit::default() }).unwrap().wait().unwrap();
+    indexer.try_ingest_durable(events.into()).unwrap().wait().unwrap();
 }
 
 fn ids(found: &[PrefixRecommendation]) -> Vec<&str> {
@@ -86,7 +86,7 @@ fn a_full_queue_gives_the_batch_back_at_once() {
         scope.spawn(|| {
             let work = move |_: &mut dyn prefix_indexer_storage::IndexStore| {
                 entered.send(()).unwrap();
-                drop(held.recv());
+                held.recv().unwrap();
             };
             indexer.with_store(work).unwrap();
         });

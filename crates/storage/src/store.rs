@@ -28,6 +28,13 @@ pub struct Batch {
     pub commit: Commit,
 }
 
+impl From<EventBatch> for Batch {
+    /// Events without an identity or a source.
+    fn from(events: EventBatch) -> Batch {
+        Batch { events, commit: Commit::default() }
+    }
+}
+
 /// What became of an appended batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Appended {

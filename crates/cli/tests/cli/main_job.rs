@@ -113,6 +113,64 @@ fn narrowing_and_leaving_out() {
 }
 
 #[test]
+fn bytes_and_an_hour_give_the_numbers_of_older_indexes() {
+    let dir = tempdir().unwrap();
+    let data = dir.path().join("index");
+    let data = data.to_str().unwrap();
+    let input = [event_line("a", "p", 0), event_line("a", "p", 7_200_000), event_line("a", "q", 3_600_000)].concat();
+    run_with(&["ingest", "-", "--data", data, "--utility", "bytes", "--half-life", "1h"], input.as_bytes());
+    let found = json(&["suggest", "--data", data, "--json"]);
+    assert_eq!((&found[0]["score"], &found[1]["score"]), (&value!(4096.0 * 1.25), &value!(4096.0 * 0.5)));
+    assert_eq!(found[0]["hint"], "score=5120.0 hits=2 bytes=8192 last_seen=7200000");
+}
+
+#[test]
+fn bands_decide_which_requests_meet() {
+    let line = |layer: u32, page: u32| {
+        event_line("a", "p", 1)
+            .replace("\"layer\":1", &format!("\"layer\":{layer}"))
+            .replace("\"page_start\":2,\"page_end\":3", &format!("\"page_start\":{page},\"page_end\":{page}"))
+    };
+    let input = [line(0, 0), line(3, 15), line(4, 0), line(4, 16)].concat();
+    let keys = |bands: &[&str]| {
+        let dir = tempdir().unwrap();
+        let data = dir.path().join("index");
+        let data = data.to_str().unwrap();
+        run_with(&[&["ingest", "-", "--data", data], bands].concat(), input.as_bytes());
+        let found = json(&["suggest", "--data", data, "--json"]);
+        let hits = |found: &Value| found["hit_count"].as_u64().unwrap();
+        let mut hits: Vec<u64> = found.as_array().unwrap().iter().map(hits).collect();
+        hits.sort_unstable();
+        hits
+    };
+    assert_eq!(keys(&[]), [4]);
+    assert_eq!(keys(&["--layer-band", "4"]), [2, 2]);
+    assert_eq!(keys(&["--page-band", "16"]), [1, 3]);
+    assert_eq!(keys(&["--layer-band", "4", "--page-band", "16"]), [1, 1, 2]);
+}
+
+#[test]
+fn parents_that_contradict_or_go_round_are_counted_and_harmless() {
+    let dir = tempdir().unwrap();
+    let data = dir.path().join("index");
+    let data = data.to_str().unwrap();
+    let line = |id: &str, parent: &str| {
+        event_line("a", id, 1).replace("\"layer\"", &format!("\"parent_id\":\"{parent}\",\"layer\""))
+    };
+    let input = [line("p", "q"), line("q", "r"), line("r", "p"), line("s", "p"), line("s", "q")].concat();
+    let output = run_with(&["ingest", "-", "--data", data], input.as_bytes());
+    assert_eq!(status(&output), 0, "{}", stderr(&output));
+    let report = json(&["inspect", "--data", data, "--json"]);
+    assert_eq!(
+        (&report["counters"]["parent_conflicts"], &report["counters"]["parent_cycles"]),
+        (&value!(1), &value!(1))
+    );
+    let found = json(&["suggest", "--data", data, "--json"]);
+    let roots = found.as_array().unwrap().iter().filter(|prefix| prefix["parent_id"].is_null()).count();
+    assert_eq!((found.as_array().unwrap().len(), roots), (4, 1));
+}
+
+#[test]
 fn people_get_a_table() {
     let dir = tempdir().unwrap();
     let data = dir.path().join("index");
