@@ -15,6 +15,8 @@ use std::process::ExitCode;
 const DONE: u8 = 0;
 /// Failed.
 const FAILED: u8 = 1;
+/// Partly done; standard error says what is missing.
+const PARTLY: u8 = 3;
 
 #[derive(Parser)]
 #[command(name = "prefix-indexer", version, about, long_about = LONG_ABOUT, propagate_version = true, max_term_width = 110)]

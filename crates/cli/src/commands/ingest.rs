@@ -2,7 +2,7 @@
 
 use super::{DataArgs, RetentionArgs};
 use crate::{
-    DONE, output, progress,
+    DONE, FAILED, PARTLY, output, progress,
     units::{duration, show_count, size},
 };
 use anyhow::Context;
@@ -83,6 +83,10 @@ pub(crate) struct Args {
     #[arg(long)]
     follow: bool,
 
+    /// Prefixes to collect in memory, some 250 bytes each, before they are put into the index
+    #[arg(long, value_name = "N", default_value_t = MAX_PREFIXES_IN_MEMORY)]
+    max_prefixes_in_memory: usize,
+
     /// Threads that parse and count [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroU32>,
@@ -142,8 +146,11 @@ impl Args {
         let (counted, prefixes) = if self.follow {
             self.follow(&inputs, store, &mut watch)?
         } else {
-            let counted = self.bulk(&inputs, store.as_mut(), &mut watch)?;
-            (counted, store.status().prefixes)
+            let before = store.status().counters.events;
+            match self.bulk(&inputs, store.as_mut(), &mut watch) {
+                Ok(counted) => (counted, store.status().prefixes),
+                Err(error) => return failed(&error, store.status().counters.events - before),
+            }
         };
         watch.finish()?;
         let report = Report {
@@ -197,8 +204,8 @@ impl Args {
 
     fn bulk(&self, inputs: &Inputs, store: &mut dyn IndexStore, watch: &mut Watch) -> anyhow::Result<IngestReport> {
         let engine = match self.threads {
-            Some(threads) => NativeEngine::new(threads, MAX_PREFIXES_IN_MEMORY),
-            None => NativeEngine::on_all_cores(MAX_PREFIXES_IN_MEMORY),
+            Some(threads) => NativeEngine::new(threads, self.max_prefixes_in_memory),
+            None => NativeEngine::on_all_cores(self.max_prefixes_in_memory),
         };
         let pieces = inputs.open(self.trace_options()?, |path| store.sources_at(path).into_iter().cloned().collect());
         Ok(ingest_pieces(store, pieces, engine, |report| watch.see(report))?)
@@ -224,6 +231,19 @@ impl Args {
         indexer.close()?;
         Ok((counted, prefixes))
     }
+}
+
+/// An error, after so many events had been committed.
+fn failed(error: &anyhow::Error, events: u64) -> anyhow::Result<u8> {
+    output::error(error);
+    if events == 0 {
+        return Ok(FAILED);
+    }
+    output::note(format_args!(
+        "{} events before it are in the index; reading the same files again goes on behind them",
+        show_count(events)
+    ));
+    Ok(PARTLY)
 }
 
 fn is_absent(error: &anyhow::Error) -> bool {

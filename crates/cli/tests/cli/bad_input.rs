@@ -84,3 +84,21 @@ fn an_event_id_counts_once() {
         assert_eq!((&report["events"], &report["skipped_duplicates"]), (&events.into(), &duplicates.into()));
     }
 }
+
+#[test]
+fn what_was_committed_before_an_error_stays_and_is_said() {
+    let dir = tempdir().unwrap();
+    let (trace, data) = (dir.path().join("trace.jsonl"), dir.path().join("index"));
+    let good: String = (0..200_000).map(|n| event_line("t", &format!("p{n}"), n)).collect();
+    fs::write(&trace, good.clone() + "nonsense\n").unwrap();
+    let args =
+        ["ingest", trace.to_str().unwrap(), "--data", data.to_str().unwrap(), "--max-prefixes-in-memory", "1000"];
+    let output = run(&args);
+    assert_eq!(status(&output), 3, "{}", stderr(&output));
+    let message = stderr(&output);
+    assert!(message.contains("trace.jsonl:200001: ") && message.contains("are in the index"), "{message}");
+    fs::write(&trace, good + &event_line("t", "last", 7)).unwrap();
+    json(&[&args[..], &["--json"]].concat());
+    let report = json(&["inspect", "--data", data.to_str().unwrap(), "--json"]);
+    assert_eq!((&report["prefixes"], &report["counters"]["events"]), (&200_001.into(), &200_001.into()));
+}
