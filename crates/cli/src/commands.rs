@@ -14,7 +14,7 @@ mod snapshot;
 mod suggest;
 
 use crate::units::milliseconds;
-use clap::Subcommand;
+use clap::{ArgAction, Subcommand};
 use prefix_indexer::{IndexReader, IndexStore, OpenOptions, StoreKind};
 use std::path::PathBuf;
 
@@ -71,8 +71,16 @@ pub(crate) struct DataArgs {
     pub(crate) data: PathBuf,
 
     /// Map segments into memory, or read them whole (network file systems)
-    #[arg(long, value_name = "on|off", default_value = "on", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(long, value_name = "on|off", default_value = "on", action = ArgAction::Set, value_parser = on_or_off)]
     pub(crate) mmap: bool,
+}
+
+fn on_or_off(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("expected on or off"),
+    }
 }
 
 impl DataArgs {

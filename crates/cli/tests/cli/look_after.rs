@@ -132,6 +132,15 @@ fn exports_hold_every_prefix() {
 }
 
 #[test]
+fn reading_segments_instead_of_mapping_them_changes_no_answer() {
+    let index = Index::of(&lines("t", 0..50));
+    let read = json(&["suggest", "--data", &index.data, "--top-k", "100", "--mmap", "off", "--json"]);
+    assert_eq!(read, index.suggest());
+    json(&["compact", "--data", &index.data, "--mmap", "off", "--json"]);
+    assert_eq!(read, index.suggest());
+}
+
+#[test]
 fn snapshots_list_everything_without_scores_in_the_hint() {
     let index = Index::of(&lines("t", 0..50));
     let all = json(&["snapshot", "--data", &index.data, "--json"]);
