@@ -24,7 +24,16 @@ pub(crate) fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
 
 /// Says why a command failed.
 pub(crate) fn error(error: &anyhow::Error) {
-    eprintln!("{}: {error:#}", styled("error", ERROR));
+    eprintln!("{}: {}", styled("error", ERROR), in_full(error));
+}
+
+/// The message with its causes. Many messages name their cause already; it is not said twice.
+fn in_full(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        said if said.ends_with(&cause) => said.to_owned(),
+        said => format!("{said}: {cause}"),
+    })
 }
 
 /// Says what a person should know although the command goes on.
@@ -67,4 +76,16 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn causes_are_said_once() {
+        assert_eq!(in_full(&anyhow!("cause").context("what: cause").context("where")), "where: what: cause");
+        assert_eq!(in_full(&anyhow!("cause").context("what")), "what: cause");
+    }
 }
