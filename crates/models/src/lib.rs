@@ -29,6 +29,7 @@ pub use gaps::{GAP_BOUNDS_MS, GAP_SMOOTHING, Gaps};
 pub use key::{KeyPolicy, PrefixKey};
 pub use ladder::{Ladder, MAX_RUNGS, Rank, parse_duration_ms};
 pub use recommendation::PrefixRecommendation;
+pub use smol_str::SmolStr;
 pub use source::{SourceId, SourcePosition};
 pub use spec::IndexSpec;
 pub use stats::PrefixStats;

@@ -1,18 +1,21 @@
 //! What a planner gets to see of a ranked prefix.
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+use smol_str::SmolStr;
 use std::fmt;
 
 /// One ranked prefix. Serialises to the document that `suggest --json` and the HTTP service answer, with its
 /// [hint](PrefixRecommendation::hint).
+///
+/// Its names are strings of which up to 23 bytes take no allocation: an answer of ten would be mostly allocations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrefixRecommendation {
     /// Names the prefix within tenant and model.
-    pub prefix_id: String,
+    pub prefix_id: SmolStr,
     /// Whose prefix it is.
-    pub tenant: String,
+    pub tenant: SmolStr,
     /// Of which model.
-    pub model_id: String,
+    pub model_id: SmolStr,
     /// Decayed utility as of the query's `now`.
     pub score: f64,
     /// Uses.
@@ -34,7 +37,7 @@ pub struct PrefixRecommendation {
     /// Highest page seen.
     pub page_end: u32,
     /// The prefix that this one extends.
-    pub parent_id: Option<String>,
+    pub parent_id: Option<SmolStr>,
     /// Blocks before this one in its chain.
     pub depth: Option<u32>,
 }
@@ -54,9 +57,9 @@ impl PrefixRecommendation {
 impl Serialize for PrefixRecommendation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("PrefixRecommendation", 16)?;
-        fields.serialize_field("prefix_id", &self.prefix_id)?;
-        fields.serialize_field("tenant", &self.tenant)?;
-        fields.serialize_field("model_id", &self.model_id)?;
+        fields.serialize_field("prefix_id", self.prefix_id.as_str())?;
+        fields.serialize_field("tenant", self.tenant.as_str())?;
+        fields.serialize_field("model_id", self.model_id.as_str())?;
         fields.serialize_field("score", &self.score)?;
         fields.serialize_field("hint", &self.hint().to_string())?;
         fields.serialize_field("hit_count", &self.hit_count)?;
@@ -68,7 +71,7 @@ impl Serialize for PrefixRecommendation {
         fields.serialize_field("layer_max", &self.layer_max)?;
         fields.serialize_field("page_start", &self.page_start)?;
         fields.serialize_field("page_end", &self.page_end)?;
-        fields.serialize_field("parent_id", &self.parent_id)?;
+        fields.serialize_field("parent_id", &self.parent_id.as_deref())?;
         fields.serialize_field("depth", &self.depth)?;
         fields.end()
     }

@@ -2,6 +2,7 @@
 
 use crate::{IndexSpec, KeyPolicy, PrefixKey, PrefixRecommendation, Tally};
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// Names, counts and decayed sums of one prefix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,9 +52,9 @@ impl PrefixStats {
         let tally = &self.tally;
         let sum = self.decayed.get(rung).copied().unwrap_or(0.0);
         PrefixRecommendation {
-            prefix_id: self.prefix_id.clone(),
-            tenant: self.tenant.clone(),
-            model_id: self.model_id.clone(),
+            prefix_id: self.prefix_id.as_str().into(),
+            tenant: self.tenant.as_str().into(),
+            model_id: self.model_id.as_str().into(),
             score: spec.ladder.score(rung, tally.last_seen_ms, sum, now_ms),
             hit_count: tally.hit_count,
             total_bytes: tally.total_bytes,
@@ -64,7 +65,7 @@ impl PrefixStats {
             layer_max: tally.layer_max,
             page_start: tally.page_start,
             page_end: tally.page_end,
-            parent_id: self.parent_id.clone(),
+            parent_id: self.parent_id.as_deref().map(SmolStr::from),
             depth: tally.depth,
         }
     }

@@ -96,15 +96,15 @@ pub(crate) fn table(found: &[PrefixRecommendation], now_ms: u64) -> String {
     let rows = found.iter().enumerate().map(|(index, prefix)| {
         vec![
             (index + 1).to_string(),
-            prefix.prefix_id.clone(),
-            prefix.tenant.clone(),
-            prefix.model_id.clone(),
+            prefix.prefix_id.to_string(),
+            prefix.tenant.to_string(),
+            prefix.model_id.to_string(),
             format!("{:.3}", prefix.score),
             show_count(prefix.hit_count),
             show_size(prefix.footprint_bytes),
             format!("{:.1} ms", prefix.avg_latency_ms),
             format!("{} ago", show_age(now_ms.saturating_sub(prefix.last_seen_ms))),
-            prefix.parent_id.clone().unwrap_or_default(),
+            prefix.parent_id.as_deref().unwrap_or_default().to_owned(),
         ]
     });
     output::table(&headings, rows)

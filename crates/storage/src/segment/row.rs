@@ -1,8 +1,8 @@
 //! One prefix of a segment, borrowed.
 
-use super::{RawRow, Segment};
+use super::{PartitionView, RawRow, Segment};
 use crate::format::segment::TextRef;
-use prefix_indexer_models::{IndexSpec, PrefixKey, PrefixRecommendation, PrefixStats, Rank, Tally};
+use prefix_indexer_models::{IndexSpec, PrefixKey, PrefixRecommendation, PrefixStats, Rank, SmolStr, Tally};
 
 /// One prefix of a segment, read where it lies. Everything it gives access to has been verified.
 #[derive(Clone, Copy)]
@@ -57,7 +57,7 @@ impl<'a> Row<'a> {
     }
 
     #[inline]
-    fn name(&self, which: impl Fn(&super::PartitionView) -> u64) -> &'a str {
+    fn name(&self, which: impl Fn(&PartitionView) -> u64) -> &'a str {
         let partition = self.segment.known_partition(self.raw.record.partition.get());
         partition.map_or("", |partition| self.segment.known_text(TextRef(which(partition))))
     }
@@ -136,10 +136,14 @@ impl<'a> Row<'a> {
         let record = self.raw.record;
         let hit_count = record.hit_count.get();
         let latency_sum_ms = f64::from_bits(record.latency_bits.get());
+        let names = self.segment.known_partition(record.partition.get());
+        let name = |text: fn(&PartitionView) -> u64| {
+            names.map_or(SmolStr::default(), |names| self.segment.known_text(TextRef(text(names))).into())
+        };
         PrefixRecommendation {
-            prefix_id: self.prefix_id().to_owned(),
-            tenant: self.tenant().to_owned(),
-            model_id: self.model_id().to_owned(),
+            prefix_id: self.prefix_id().into(),
+            tenant: name(|names| names.tenant.get()),
+            model_id: name(|names| names.model_id.get()),
             score: self.score(rung, now_ms),
             hit_count,
             total_bytes: record.total_bytes.get(),
@@ -150,7 +154,7 @@ impl<'a> Row<'a> {
             layer_max: record.layer_max.get(),
             page_start: record.page_start.get(),
             page_end: record.page_end.get(),
-            parent_id: self.parent_id().map(str::to_owned),
+            parent_id: self.parent_id().map(SmolStr::from),
             depth: record.depth(),
         }
     }
