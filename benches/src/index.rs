@@ -35,7 +35,8 @@ fn one_segment(scratch: &Path, prefixes: u64, smaller: &Medians, found: &mut Vec
     let path = scratch.join(format!("segment-{prefixes}"));
     let (table, mut random) = table(prefixes);
     let bytes = write(&path, &table, None, prefixes)?;
-    let keys: Vec<PrefixKey> = table.rows().step_by(7).map(|row| row.key).collect();
+    let mut keys: Vec<PrefixKey> = table.rows().map(|row| row.key).collect();
+    keys.sort_unstable_by(|a, b| a.0[8..].cmp(&b.0[8..])); // in no order that the segment knows
     drop(table);
     let size = format!("{} M prefixes", prefixes / MILLION);
     let note = format!("{size}, one segment");
@@ -75,18 +76,41 @@ fn one_segment(scratch: &Path, prefixes: u64, smaller: &Medians, found: &mut Vec
             medians.push((name, times.median()));
         }
     }
-    let lookup = Times::of_batches(200, 1_000, |_| {
-        let key = keys.get(random.below(keys.len() as u64) as usize).copied().unwrap_or_default();
-        black_box(view.get(&key).ok().flatten().map(|row| row.last_seen_ms()));
+    let key = |number: usize| keys.get(number % keys.len()).copied().unwrap_or_default();
+    let lookup = Times::of_batches(200, 1_000, |number| {
+        black_box(view.get(&key(number)).ok().flatten().map(|row| row.last_seen_ms()));
     });
+    let missing = Times::of_batches(200, 1_000, |number| {
+        let mut key = key(number);
+        key.0[3] ^= 0x55;
+        black_box(view.get(&key).is_ok_and(|row| row.is_none()));
+    });
+    let reads = two_reads(bytes as usize, &mut random);
     for key in keys.iter().take(1_000) {
         ensure!(view.get(key)?.is_some_and(|row| row.key() == *key), "a key is not found");
     }
     let limit = if is_large { 400.0 } else { 300.0 };
-    found.push(Measurement::new(&format!("lookup, {size}"), lookup.median(), "ns").note(note).at_most(limit));
+    let scale = format!("{note}; two reads of as much memory, one after the other: {:.0} ns", reads.median());
+    found.push(Measurement::new(&format!("lookup, {size}"), lookup.median(), "ns").note(scale).at_most(limit));
+    found.push(Measurement::new(&format!("lookup of a missing key, {size}"), missing.median(), "ns").note(note));
     drop(view);
     fs::remove_file(path)?;
     Ok(medians)
+}
+
+/// What the machine makes of two reads from memory of this size, each of which waits for the one before: the least that
+/// finding a key in a table and then its row can take.
+fn two_reads(bytes: usize, random: &mut Random) -> Times {
+    let memory: Vec<u64> = (0..(bytes / 8) as u64).collect();
+    let at = |place: u64| memory.get(place as usize).copied().unwrap_or(0);
+    let count = memory.len() as u64;
+    let mut last = 0;
+    Times::of_batches(200, 1_000, |_| {
+        for _ in 0..2 {
+            last = at((random.below(count) ^ (last & 1)).min(count - 1));
+        }
+        black_box(last);
+    })
 }
 
 /// A million prefixes in eight segments that overlap, and 100,000 dirty ones on top.
