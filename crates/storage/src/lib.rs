@@ -40,6 +40,7 @@ mod segment_file;
 mod side;
 mod source;
 mod store;
+mod sync_thread;
 mod view;
 
 pub use error::StorageError;

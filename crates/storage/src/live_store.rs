@@ -20,8 +20,13 @@ const UNSEEN_EVENTS: usize = 1 << 16;
 
 /// Where a store keeps what it counts.
 pub(crate) trait Medium: Send {
-    /// Makes batches durable: all of them, or none.
+    /// Writes batches: all of them, or none. They are durable when [`finish_log`](Self::finish_log) has returned.
     fn log(&mut self, group: &[Accepted<'_>]) -> Result<(), StorageError>;
+
+    /// Waits until what was logged is durable. On failure nobody knows whether it is.
+    fn finish_log(&mut self) -> Result<(), StorageError> {
+        Ok(())
+    }
 
     /// Bytes that [`log`](Self::log) wrote and no [`commit`](Self::commit) has covered.
     fn log_bytes(&self) -> u64;
@@ -81,6 +86,8 @@ pub(crate) struct LiveStore<M> {
     retention: Retention,
     /// Whether something that is not in the table waits for a flush.
     unflushed: bool,
+    /// Why nothing more is shown or committed: the table holds what may not be durable.
+    halted: Option<String>,
 }
 
 impl<M: Medium> LiveStore<M> {
@@ -88,7 +95,7 @@ impl<M: Medium> LiveStore<M> {
     /// Those of a flush, where more was logged than is to stay in memory.
     pub(crate) fn new(core: Core, medium: M, retention: Retention) -> Result<LiveStore<M>, StorageError> {
         let unflushed = medium.log_bytes() > 0;
-        let mut store = LiveStore { core, medium, sides: PendingSides::default(), retention, unflushed };
+        let mut store = LiveStore { core, medium, sides: PendingSides::default(), retention, unflushed, halted: None };
         store.core.live.publish()?;
         if store.core.live.memory_bytes() >= DIRTY_BYTES {
             store.flush()?;
@@ -96,8 +103,13 @@ impl<M: Medium> LiveStore<M> {
         Ok(store)
     }
 
+    fn check_running(&self) -> Result<(), StorageError> {
+        self.halted.as_ref().map_or(Ok(()), |what| Err(StorageError::Halted { what: what.clone() }))
+    }
+
     /// Commits a generation, and shows it.
     fn commit(&mut self, change: Change<'_>) -> Result<(), StorageError> {
+        self.check_running()?;
         let Core { live, seen, sources, counters, .. } = &mut self.core;
         let (part, dirty_fresh) = live.part();
         let part = [part];
@@ -154,6 +166,7 @@ impl<M: Medium> IndexStore for LiveStore<M> {
     }
 
     fn append(&mut self, batches: &[Batch]) -> Result<Vec<Appended>, StorageError> {
+        self.check_running()?;
         let mark = self.core.seen.mark();
         let group: Vec<Accepted<'_>> = batches.iter().map(|batch| self.core.accept(batch)).collect();
         let prepared = group.iter().try_for_each(|batch| self.core.live.prepare(&batch.events));
@@ -168,6 +181,11 @@ impl<M: Medium> IndexStore for LiveStore<M> {
             outcomes.push(Appended { events: batch.events.len() as u64, duplicates: batch.duplicates });
         }
         self.core.seen.trim();
+        // Counting went on beside the sync; showing does not, since readers must not see what a crash could take back.
+        if let Err(error) = self.medium.finish_log() {
+            self.halted = Some(format!("what was counted last may not be durable ({error}); open the index again"));
+            return Err(error);
+        }
         if self.core.live.unseen() >= UNSEEN_EVENTS
             && let Err(error) = self.core.live.publish()
         {
@@ -184,6 +202,7 @@ impl<M: Medium> IndexStore for LiveStore<M> {
     }
 
     fn publish(&mut self) -> Result<(), StorageError> {
+        self.check_running()?;
         if self.core.live.unseen() == 0 { Ok(()) } else { self.core.live.publish() }
     }
 

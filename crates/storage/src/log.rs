@@ -2,18 +2,20 @@
 //!
 //! Records are numbered through all files; a file is named by the number of its first record. An append writes its records
 //! into zeros that were reserved before, a mebibyte at a time, and syncs once; as the file's size does not change, that
-//! sync writes no metadata. When a write fails, what was reserved is cut off, so that no later record can follow half a record.
+//! sync writes no metadata. A long one is synced by a thread of its own, while the writer goes on. When a write fails, what was reserved is cut off, so that no later record can follow half a record.
 //! When a sync fails nobody knows what is on disk (the kernel drops the pages it could not write), so the log stops.
 
 use crate::{
     StorageError,
     files::{self, io_error},
     format::log::{self as format, ALIGNMENT, FileStart, HEADER_BYTES, Step},
+    sync_thread::SyncThread,
 };
 use std::{
     fs::{File, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 const SUFFIX: &str = ".log";
@@ -21,12 +23,14 @@ const SUFFIX: &str = ".log";
 const RESERVE: usize = 1 << 20;
 /// A file that has grown to this is followed by another.
 const FILE_BYTES: u64 = 64 << 20;
+/// What follows a shorter append takes less time than waking a thread.
+const OVERLAPPED: usize = 1 << 12;
 
 /// The end of the log, to append to.
 #[derive(Debug)]
 pub(crate) struct LogWriter {
     dir: PathBuf,
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     /// Where the next record goes in the file.
     position: u64,
@@ -37,6 +41,12 @@ pub(crate) struct LogWriter {
     earlier_bytes: u64,
     staged: Vec<u8>,
     staged_records: u64,
+    /// Written and not known to be on disk: bytes and records.
+    unsynced: (u64, u64),
+    /// Whether the thread has been given what is unsynced.
+    overlapped: bool,
+    /// Started when first needed.
+    thread: Option<SyncThread>,
     /// What made the log stop.
     stopped: Option<String>,
 }
@@ -49,7 +59,7 @@ impl LogWriter {
         let header = HEADER_BYTES as u64;
         Ok(LogWriter {
             dir: dir.to_owned(),
-            file,
+            file: Arc::new(file),
             path,
             position: header,
             reserved: header,
@@ -57,6 +67,9 @@ impl LogWriter {
             earlier_bytes: 0,
             staged: Vec::new(),
             staged_records: 0,
+            unsynced: (0, 0),
+            overlapped: false,
+            thread: None,
             stopped: None,
         })
     }
@@ -91,8 +104,9 @@ impl LogWriter {
         self.staged_records = 0;
     }
 
-    /// Makes all staged records durable with one sync. On failure none of them is in the log, or the log has stopped.
-    pub(crate) fn commit(&mut self) -> Result<(), StorageError> {
+    /// Writes all staged records; [`finish`](Self::finish) says when they are durable. On failure none of them is in the log,
+    /// or the log has stopped.
+    pub(crate) fn begin(&mut self) -> Result<(), StorageError> {
         if let Some(what) = &self.stopped {
             return Err(StorageError::Halted { what: format!("{}: {what}", self.dir.display()) });
         }
@@ -103,10 +117,36 @@ impl LogWriter {
             self.rotate()?;
         }
         let written = self.write();
-        let bytes = self.staged.len() as u64;
-        let records = self.staged_records;
+        let unsynced = (self.staged.len() as u64, self.staged_records);
         self.discard();
         written?;
+        self.unsynced = unsynced;
+        self.overlapped = unsynced.0 >= OVERLAPPED as u64 && self.sync_aside();
+        Ok(())
+    }
+
+    /// Lets the thread sync; where there can be none, [`finish`](Self::finish) does.
+    fn sync_aside(&mut self) -> bool {
+        if self.thread.is_none() {
+            self.thread = SyncThread::start().ok();
+        }
+        self.thread.as_ref().is_some_and(|thread| thread.begin(&self.file).is_ok())
+    }
+
+    /// Waits until what was [begun](Self::begin) is durable: one sync. On failure the log has stopped.
+    pub(crate) fn finish(&mut self) -> Result<(), StorageError> {
+        let (bytes, records) = std::mem::take(&mut self.unsynced);
+        if records == 0 {
+            return Ok(());
+        }
+        let synced = match self.thread.as_ref().filter(|_| self.overlapped) {
+            Some(thread) => thread.wait(),
+            None => self.file.sync_data(),
+        };
+        synced.map_err(|error| {
+            self.stopped = Some(format!("a sync of the log failed ({error})"));
+            io_error("cannot sync", &self.path)(error)
+        })?;
         self.position += bytes;
         self.next += records;
         Ok(())
@@ -122,10 +162,7 @@ impl LogWriter {
             self.cut();
             return Err(io_error("cannot write", &self.path)(error));
         }
-        self.file.sync_data().map_err(|error| {
-            self.stopped = Some(format!("a sync of the log failed ({error})"));
-            io_error("cannot sync", &self.path)(error)
-        })
+        Ok(())
     }
 
     /// Fills the file with zeros to beyond `end`; on a disk that is nearly full, only to there.
@@ -165,7 +202,7 @@ impl LogWriter {
         }
         // The old file keeps its zeros: they mean "no record", and reading stops there. A flush removes it anyway.
         let path = files::log_path(&self.dir, self.next);
-        self.file = create_file(&path, self.next)?;
+        self.file = Arc::new(create_file(&path, self.next)?);
         self.path = path;
         self.earlier_bytes += self.position - HEADER_BYTES as u64;
         self.position = HEADER_BYTES as u64;
@@ -358,7 +395,8 @@ mod tests {
             })
             .unwrap();
         }
-        log.commit().unwrap();
+        log.begin().unwrap();
+        log.finish().unwrap();
     }
 
     fn read_all(dir: &Path, from: u64) -> Result<(Vec<String>, LogEnd), StorageError> {

@@ -118,6 +118,8 @@ pub trait IndexStore: Send {
     ///
     /// # Errors
     /// A failed write leaves nothing of the group acknowledged; batches acknowledged before stay.
+    /// After a failed sync nobody knows what is on disk: the store shows, commits and takes nothing more
+    /// ([`StorageError::Halted`]) until it is opened again.
     fn append(&mut self, batches: &[Batch]) -> Result<Vec<Appended>, StorageError>;
 
     /// Shows queries all that was appended. To be called when no further batch waits: ranking many events together takes

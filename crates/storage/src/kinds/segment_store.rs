@@ -230,7 +230,11 @@ impl Medium for Files {
                 return Err(error);
             }
         }
-        self.log.commit()
+        self.log.begin()
+    }
+
+    fn finish_log(&mut self) -> Result<(), StorageError> {
+        self.log.finish()
     }
 
     fn log_bytes(&self) -> u64 {
