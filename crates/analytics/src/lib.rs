@@ -1,14 +1,22 @@
-//! From batches of events to statistics, and what can be said about them: aggregation, freshness, metrics.
+//! From batches of events to statistics, and what can be said about them: aggregation, freshness, metrics, and how
+//! prefixes come back.
 //!
 //! Pure: no file, no network, no clock; input comes as iterators and functions, `now` as an argument. An
 //! [`AggregationEngine`] turns pieces of input into [`PrefixTable`](prefix_indexer_models::PrefixTable)s on as many threads
 //! as it has; [`Freshness`] says how far the newest event lies back and how much of an index is in use; [`Metrics`]
-//! is what a planner's telemetry wants to know.
+//! is what a planner's telemetry wants to know. [`AccessPattern`] says how often a prefix is used, when next and at what
+//! period; [`CacheWarmer`] plans from that for caches of anything.
 
 mod engine;
 mod freshness;
 mod metrics;
+mod patterns;
+mod period;
+mod warmer;
 
 pub use engine::{Aggregate, AggregationEngine, native::NativeEngine};
 pub use freshness::Freshness;
 pub use metrics::{Metrics, PlanPrecision};
+pub use patterns::{AccessPattern, HotKey, UseTimes, next_use_ms, top_hot, uses_per_hour};
+pub use period::{MAX_PERIOD_POINTS, MIN_PERIOD_MS, MIN_PERIOD_POINTS, Period, dominant_period};
+pub use warmer::{CacheWarmer, WarmEntry, WarmPlan, WarmerConfig};
