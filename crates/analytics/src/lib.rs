@@ -9,6 +9,7 @@
 
 mod engine;
 mod freshness;
+mod lifetable;
 mod metrics;
 mod patterns;
 mod period;
@@ -16,6 +17,7 @@ mod warmer;
 
 pub use engine::{Aggregate, AggregationEngine, native::NativeEngine};
 pub use freshness::Freshness;
+pub use lifetable::{LifeTable, Reliability, ReliabilityRow, ReuseModel, Waiting};
 pub use metrics::{Metrics, PlanPrecision};
 pub use patterns::{AccessPattern, HotKey, UseTimes, next_use_ms, top_hot, uses_per_hour};
 pub use period::{MAX_PERIOD_POINTS, MIN_PERIOD_MS, MIN_PERIOD_POINTS, Period, dominant_period};
