@@ -5,10 +5,11 @@
 //! ```
 //! Reads rows of the Mooncake format from standard input, learns from the first 60 % of the time, and at moments after it
 //! asks for the probability that each block is used again within 60 s and 300 s. Printed are the reliability tables, once
-//! for the table as it was at 60 % and once for the table that goes on learning up to each moment.
+//! for the table as it was at 60 %, once for the table that goes on learning up to each moment, and once for the
+//! divergence model that does so.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
-use prefix_indexer_analytics::{LifeTable, Reliability, ReuseModel, Waiting};
+use prefix_indexer_analytics::{Divergence, LifeTable, Reliability, ReuseModel, Waiting};
 use serde::Deserialize;
 use std::{collections::HashMap, error::Error, io, time::Instant};
 
@@ -63,12 +64,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let before = Instant::now();
     let frozen = table.model(moment(60));
     println!("model in {:?}", before.elapsed());
-    let mut reports: Vec<(u64, [Reliability; 2], [f64; 2])> =
+    let mut divergence = Divergence::default();
+    let mut passed = 0;
+    let mut reports: Vec<(u64, [Reliability; 3], [f64; 2])> =
         [60_000, 300_000].map(|window_ms| (window_ms, Default::default(), [0.0; 2])).into();
     for percent in 60..100 {
         let now_ms = moment(percent);
         let (next, ..) = observe(now_ms, &mut table, &mut blocks);
         let learning = table.model(now_ms);
+        let before = Instant::now();
+        let news = &requests[passed..next];
+        news.iter().for_each(|request| divergence.observe(request.time_ms, &request.blocks));
+        if passed == 0 {
+            let uses: usize = news.iter().map(|request| request.blocks.len()).sum();
+            println!("divergence: {:.1} ns a use", before.elapsed().as_nanos() as f64 / uses as f64);
+        }
+        passed = next;
         for (window_ms, reliability, uses) in &mut reports {
             if now_ms + *window_ms > moment(100) {
                 continue;
@@ -76,6 +87,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             let mut used = vec![0_u32; blocks.len()];
             for request in requests[next..].iter().take_while(|request| request.time_ms < now_ms + *window_ms) {
                 request.blocks.iter().for_each(|&block| used[block as usize] += 1);
+            }
+            let before = Instant::now();
+            let diverging = divergence.probabilities(now_ms, *window_ms);
+            if percent == 60 {
+                println!("divergence: {} blocks in {:?}", diverging.len(), before.elapsed());
+            }
+            for (&probability, &used) in diverging.iter().zip(&used) {
+                reliability[2].record(probability, used > 0);
             }
             let expected = learning.expectations(*window_ms);
             for (waiting, &used) in blocks.iter().zip(&used) {
@@ -90,7 +109,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for (window_ms, reliability, [expected, observed]) in reports {
         println!("uses within {} s: expected {expected:.0}, observed {observed:.0}", window_ms / 1000);
-        for (name, reliability) in ["frozen at 60 %", "learning"].iter().zip(reliability) {
+        for (name, reliability) in ["frozen at 60 %", "learning", "divergence"].iter().zip(reliability) {
             let (ratio, brier) = (reliability.ratio().unwrap_or(f64::NAN), reliability.brier().unwrap_or(f64::NAN));
             println!(
                 "used again within {} s, {name}: expected / observed {ratio:.3}, Brier {brier:.5}",

@@ -7,6 +7,7 @@
 //! is what a planner's telemetry wants to know. [`AccessPattern`] says how often a prefix is used, when next and at what
 //! period; [`CacheWarmer`] plans from that for caches of anything.
 
+mod divergence;
 mod engine;
 mod freshness;
 mod lifetable;
@@ -15,6 +16,7 @@ mod patterns;
 mod period;
 mod warmer;
 
+pub use divergence::Divergence;
 pub use engine::{Aggregate, AggregationEngine, native::NativeEngine};
 pub use freshness::Freshness;
 pub use lifetable::{LifeTable, Reliability, ReliabilityRow, ReuseModel, Waiting};

@@ -22,7 +22,7 @@ mod waiting;
 pub use classes::Waiting;
 pub use model::ReuseModel;
 pub use reliability::{Reliability, ReliabilityRow};
-use risk::{Outcome, RiskTable};
+pub(crate) use risk::{Outcome, RiskTable};
 
 use classes::{CLASSES, USE_CLASSES, use_class};
 use serde::{Deserialize, Serialize};

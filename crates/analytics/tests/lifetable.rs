@@ -114,7 +114,8 @@ fn calibrated_on_time_held_back() {
         let ratio = reliability.ratio().unwrap();
         println!("{name}, {window_ms} ms: {ratio:.3}, uses {:.3}", expected / observed);
         assert!((0.9..1.1).contains(&ratio), "{name}, {window_ms} ms: {ratio}");
-        assert!((0.85..1.15).contains(&(expected / observed)), "{name}, {window_ms} ms: {expected} uses, {observed}");
+        // Coarser: a prefix's rate is known by its class only, and a long window meets many classes.
+        assert!((0.8..1.2).contains(&(expected / observed)), "{name}, {window_ms} ms: {expected} uses, {observed}");
         for (from, to, row) in reliability.rows().filter(|(_, _, row)| row.expected > 200.0) {
             let observed = row.observed as f64;
             assert!((row.expected / observed - 1.0).abs() < 0.25, "{name}, {window_ms} ms, {from} to {to}: {row:?}");
@@ -151,7 +152,6 @@ fn uses_without_memory() {
         assert!((chance - expect).abs() < 0.03, "{age_ms} + {window_ms}: {chance}, not {expect}");
         let number = model.expected_uses(&waiting, now_ms, window_ms);
         let expect = window_ms as f64 / 60_000.0;
-        println!("RATIO {age_ms} {window_ms} {}", number / expect);
         assert!((number / expect - 1.0).abs() < 0.08, "{age_ms} + {window_ms}: {number} uses, not {expect}");
         assert!(number >= chance);
     }
