@@ -105,6 +105,35 @@ fn the_end_of_a_request_is_where_the_next_one_leaves() {
 }
 
 #[test]
+fn what_a_conversation_leaves_behind_is_unlikely() {
+    let mut model = Divergence::default();
+    let mut fresh = 0;
+    // Every conversation drops the last three blocks of its first request and goes on for good.
+    for number in 0..300u64 {
+        let start_ms = number * MINUTE;
+        let kept = fresh..fresh + 3;
+        let mut chain: Vec<u32> = (fresh..fresh + 6).collect();
+        fresh += 6;
+        model.observe(start_ms, &chain);
+        for turn in 1..6 {
+            chain = kept.clone().chain(if turn == 1 { 0..0 } else { kept.end + 3..fresh }).collect();
+            chain.push(fresh);
+            fresh += 1;
+            model.observe(start_ms + turn * 10_000, &chain);
+        }
+    }
+    // One more conversation, just after it went on.
+    let now_ms = 300 * MINUTE + 40_000;
+    let first = fresh;
+    model.observe(now_ms - 20_000, &[first, first + 1, first + 2, first + 3, first + 4, first + 5]);
+    model.observe(now_ms - 10_000, &[first, first + 1, first + 2, first + 6]);
+    let probabilities = model.probabilities(now_ms - 9_000, 30_000);
+    let at = |block: u32| probabilities[(first + block) as usize];
+    assert!(at(2) > 0.6 && at(6) > 0.6, "goes on: {:?}", &probabilities[first as usize..]);
+    assert!(at(3) < 0.1 && at(5) < 0.1, "left behind: {:?}", &probabilities[first as usize..]);
+}
+
+#[test]
 fn odd_chains() {
     let mut model = Divergence::default();
     model.observe(0, &[]);
