@@ -99,7 +99,7 @@ impl Ladder {
     /// `2^((t - landmark(t)) / h)` for every rung: what a use at `t` of weight 1 adds to the sums of a prefix whose last
     /// use lies in the same span. Unused places are 0.
     #[inline]
-    pub(crate) fn unit_weights(&self, t_ms: u64) -> [f64; MAX_RUNGS] {
+    pub fn unit_weights(&self, t_ms: u64) -> [f64; MAX_RUNGS] {
         let mut weights = [0.0; MAX_RUNGS];
         for (weight, rung) in weights.iter_mut().zip(&self.rungs) {
             *weight = rung.unit_weight(t_ms);
@@ -116,9 +116,9 @@ impl Ladder {
     }
 
     /// Adds a use of `weight` at `t_ms` to the sums of a prefix last used at `last_ms`; its last use is then the later of
-    /// the two. `unit` are the [weights](Self::unit_weights) of `t_ms`.
+    /// the two. `unit` are the [weights](Self::unit_weights) of `t_ms`; for the first use `last_ms` is `t_ms` and the sums are 0.
     #[inline]
-    pub(crate) fn add(&self, last_ms: u64, sums: &mut [f64], t_ms: u64, unit: &[f64; MAX_RUNGS], weight: f64) {
+    pub fn add(&self, last_ms: u64, sums: &mut [f64], t_ms: u64, unit: &[f64; MAX_RUNGS], weight: f64) {
         for ((sum, rung), unit) in sums.iter_mut().zip(&self.rungs).zip(unit) {
             let shift = rung.shift(last_ms, t_ms);
             let added = weight * unit;
@@ -207,6 +207,13 @@ impl Rank {
     /// The place in the ranking by recency.
     pub fn of_time(last_seen_ms: u64) -> Rank {
         Rank { whole: i64::try_from(last_seen_ms).unwrap_or(i64::MAX), mantissa: 0 }
+    }
+
+    /// The place of a score of `value * 2^exponent`, for scores that themselves would leave the range of f64. Scores of at most
+    /// 0 (and what is not a number) are all last.
+    pub fn of_score(value: f64, exponent: i64) -> Rank {
+        let (whole, mantissa) = if value > 0.0 { split(value) } else { (0, 0) };
+        if mantissa == 0 { Rank::LAST } else { Rank { whole: whole.saturating_add(exponent), mantissa } }
     }
 
     /// An integer that orders almost like the rank does: where two differ, so do the ranks, the same way; where they are
@@ -321,6 +328,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn ranks_of_scores_order_like_the_scores() {
+        let ascending = [-1.0, 0.0, 1e-310, 1e-300, 0.5, 1.0, 1.0 + f64::EPSILON, 1.5, 2.0, 3e12, 1e300, f64::INFINITY];
+        for (i, a) in ascending.into_iter().enumerate().skip(1) {
+            for b in &ascending[i..] {
+                assert_eq!(Rank::of_score(a, 7).cmp(&Rank::of_score(*b, 7)), a.total_cmp(b), "{a} {b}");
+            }
+        }
+        assert_eq!(Rank::of_score(3.0, -5000), Rank::of_score(1.5, -4999));
+        assert_eq!(Rank::of_score(f64::NAN, 0), Rank::LAST);
+        assert_eq!(Rank::of_score(-1.0, 0), Rank::LAST);
     }
 
     #[test]
