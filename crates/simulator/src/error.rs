@@ -1,10 +1,11 @@
 //! What can be wrong with a trace or a question.
 
 use prefix_indexer_analytics::policies::PolicyError;
+use prefix_indexer_traces::TraceError;
 use thiserror::Error;
 
 /// Why something cannot be simulated.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SimulatorError {
     /// More of something than the dense 32-bit numbers of a [`Trace`](crate::Trace) can count.
@@ -47,6 +48,9 @@ pub enum SimulatorError {
         /// Its name.
         name: &'static str,
     },
+    /// A trace that cannot be read.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     /// Not a scoring policy.
     #[error(transparent)]
     Policy(#[from] PolicyError),

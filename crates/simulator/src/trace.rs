@@ -1,6 +1,7 @@
 //! A trace in memory: requests over densely numbered blocks.
 
 mod builder;
+mod load;
 
 pub use builder::TraceBuilder;
 
