@@ -1,6 +1,7 @@
 //! What can be wrong with a trace or a question.
 
 use prefix_indexer_analytics::policies::PolicyError;
+use prefix_indexer_models::LadderError;
 use prefix_indexer_traces::TraceError;
 use thiserror::Error;
 
@@ -51,6 +52,9 @@ pub enum SimulatorError {
     /// A trace that cannot be read.
     #[error(transparent)]
     Trace(#[from] TraceError),
+    /// Half-lives that make no ladder.
+    #[error(transparent)]
+    Ladder(#[from] LadderError),
     /// Not a scoring policy.
     #[error(transparent)]
     Policy(#[from] PolicyError),

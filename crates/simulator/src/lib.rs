@@ -4,12 +4,23 @@
 //! simulator knows no file, no index and no wall clock: batches of events come in, rows go out, and the same trace, questions
 //! and seed give the same rows.
 
+mod bootstrap;
+mod costs;
 mod error;
 mod eviction;
+mod history;
+mod ranking;
+mod rng;
+pub mod scenarios;
 mod share;
 mod trace;
+mod warmup;
+mod window;
 
+pub use costs::Costs;
 pub use error::SimulatorError;
 pub use eviction::{EVICTIONS, Eviction, EvictionPolicy, Hits, Lru, Setup};
+pub use history::History;
+pub use ranking::{FormulaRanker, Question, Ranker, Scope};
 pub use share::{Capacity, Share};
 pub use trace::{Request, Trace, TraceBuilder};

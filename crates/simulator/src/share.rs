@@ -25,6 +25,9 @@ impl Share {
     /// Everything.
     pub const ALL: Share = Share(WHOLE);
 
+    /// A quarter.
+    pub const QUARTER: Share = Share(WHOLE / 4);
+
     /// A whole percentage, at most 100.
     pub fn percent(percent: u8) -> Share {
         Share(u64::from(percent).min(100) * ONE_PERCENT)
