@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for capacity in capacities.split(',') {
             let blocks = capacity.parse::<Capacity>()?.blocks(unique);
             let started = Instant::now();
-            let hits = policy.replay(&trace, u32::try_from(blocks)?);
+            let hits = policy.replay(&trace, u32::try_from(blocks)?, None);
             let speed = references as f64 / started.elapsed().as_secs_f64() / 1e6;
             let ratio = |hits: u64| hits as f64 / references as f64;
             println!("{}\t{blocks}\t{:.6}\t{:.6}\t{speed:.1}", policy.name, ratio(hits.blocks), ratio(hits.prefixes));

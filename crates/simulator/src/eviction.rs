@@ -61,8 +61,10 @@ pub struct EvictionPolicy {
     /// Whether it looks into the future: a bound, not a policy that anyone can run.
     pub clairvoyant: bool,
     make: fn(&Setup<'_>) -> Box<dyn Eviction>,
-    replay: fn(&Trace, u32) -> Hits,
+    replay: Replay,
 }
+
+type Replay = fn(&Trace, u32, Option<&[f64]>) -> Hits;
 
 /// All eviction policies.
 pub static EVICTIONS: &[EvictionPolicy] =
@@ -94,14 +96,15 @@ impl EvictionPolicy {
         (self.make)(setup)
     }
 
-    /// Sends a whole trace through one empty tier. O(references), for LFU and MIN times a logarithm.
-    pub fn replay(&self, trace: &Trace, capacity: u32) -> Hits {
-        (self.replay)(trace, capacity)
+    /// Sends a whole trace through one empty tier. `block_ms` says what each block spares, if that is to be summed.
+    /// O(references), for MIN times a logarithm.
+    pub fn replay(&self, trace: &Trace, capacity: u32, block_ms: Option<&[f64]>) -> Hits {
+        (self.replay)(trace, capacity, block_ms)
     }
 }
 
 /// How many references found their block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Hits {
     /// All references.
     pub references: u64,
@@ -109,9 +112,11 @@ pub struct Hits {
     pub blocks: u64,
     /// Those whose ancestors in the request were all resident, too: only these spare a prefill.
     pub prefixes: u64,
+    /// Milliseconds spared by the latter.
+    pub saved_ms: f64,
 }
 
-fn replay<E: Eviction>(trace: &Trace, capacity: u32) -> Hits {
+fn replay<E: Eviction>(trace: &Trace, capacity: u32, block_ms: Option<&[f64]>) -> Hits {
     let references = trace.references();
     let mut tier = E::new(&Setup { capacity, blocks: trace.unique_blocks() as u32, references });
     let mut hits = Hits { references: references.len() as u64, ..Hits::default() };
@@ -122,6 +127,9 @@ fn replay<E: Eviction>(trace: &Trace, capacity: u32) -> Hits {
             whole &= hit;
             hits.blocks += u64::from(hit);
             hits.prefixes += u64::from(whole);
+            if let Some(block_ms) = block_ms.filter(|_| whole) {
+                hits.saved_ms += block_ms[block as usize];
+            }
         }
     }
     hits

@@ -18,11 +18,20 @@ impl Warmup {
     }
 
     /// Takes the blocks in the order given, each with the ancestors that are not in yet, root first; a chain that does not
-    /// fit is skipped and the next one is tried, until `budget` blocks are in. Returns them in the order of loading.
+    /// fit is skipped and the next one is tried, until `budget` blocks are in. What is resident already is neither loaded
+    /// nor counted. Returns them in the order of loading.
     ///
     /// O(blocks looked at + blocks loaded), and for each chain that does not fit as many steps as there is room left.
-    pub(crate) fn fill(&mut self, trace: &Trace, order: impl Iterator<Item = u32>, budget: u64) -> &[u32] {
+    pub(crate) fn fill(
+        &mut self,
+        trace: &Trace,
+        order: impl Iterator<Item = u32>,
+        budget: u64,
+        resident: impl Fn(u32) -> bool,
+    ) -> &[u32] {
         self.plan += 1;
+        let (plan, loaded_in) = (self.plan, &mut self.loaded_in);
+        let lacks = |loaded_in: &[u32], block: u32| loaded_in[block as usize] != plan && !resident(block);
         self.loaded.clear();
         let mut room = usize::try_from(budget).unwrap_or(usize::MAX);
         for block in order {
@@ -30,24 +39,20 @@ impl Warmup {
                 break;
             }
             self.chain.clear();
-            let mut at = Some(block).filter(|&block| !self.holds(block));
+            let mut at = Some(block).filter(|&block| lacks(loaded_in, block));
             while let Some(missing) = at.filter(|_| self.chain.len() <= room) {
                 self.chain.push(missing);
-                at = trace.parent(missing).filter(|&parent| !self.holds(parent));
+                at = trace.parent(missing).filter(|&parent| lacks(loaded_in, parent));
             }
             if self.chain.len() > room {
                 continue;
             }
             room -= self.chain.len();
             while let Some(missing) = self.chain.pop() {
-                self.loaded_in[missing as usize] = self.plan;
+                loaded_in[missing as usize] = plan;
                 self.loaded.push(missing);
             }
         }
         &self.loaded
-    }
-
-    fn holds(&self, block: u32) -> bool {
-        self.loaded_in[block as usize] == self.plan
     }
 }

@@ -1,6 +1,6 @@
 //! The requests that follow a moment, made ready to be replayed many times.
 
-use crate::{Eviction, History, Lru, Trace};
+use crate::{Eviction, History, Lru, Request, Setup, Trace};
 use std::ops::Range;
 
 /// What a replay of a window counted, up to a horizon.
@@ -50,7 +50,7 @@ impl Window {
         history: &History<'_>,
         start_ms: u64,
         horizons_ms: &[u64],
-        keep: impl Fn(usize) -> bool,
+        keep: impl Fn(&Request<'_>) -> bool,
     ) {
         self.number += 1;
         self.references.clear();
@@ -61,8 +61,7 @@ impl Window {
         let (mut known, mut returning, mut next) = (0, 0, history.requests());
         for &horizon_ms in horizons_ms {
             let end = trace.requests_before(start_ms.saturating_add(horizon_ms)).max(next);
-            for index in (next..end).filter(|&index| keep(index)) {
-                let request = trace.request(index);
+            for request in (next..end).map(|index| trace.request(index)).filter(&keep) {
                 for (place, &block) in request.blocks.iter().enumerate() {
                     let first_use = &mut self.first_use[block as usize];
                     let first = first_use.0 != self.number;
@@ -134,5 +133,5 @@ impl Window {
 
 /// The tier that windows run through.
 pub(crate) fn lru(trace: &Trace) -> Lru {
-    Lru::new(&crate::Setup { capacity: 0, blocks: trace.unique_blocks() as u32, references: &[] })
+    Lru::new(&Setup { capacity: 0, blocks: trace.unique_blocks() as u32, references: &[] })
 }
