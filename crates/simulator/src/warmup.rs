@@ -56,3 +56,46 @@ impl Warmup {
         &self.loaded
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TraceBuilder;
+    use prefix_indexer_models::{EventBatch, PrefixEvent};
+
+    /// Two chains from one root: 0 1 2 and 0 3 4; and 5 alone.
+    fn trace() -> Trace {
+        let event = |(time, id, parent): (u64, &str, Option<&str>)| PrefixEvent {
+            prefix_id: id.to_owned(),
+            tenant: "t".to_owned(),
+            model_id: "m".to_owned(),
+            timestamp_ms: time,
+            parent_id: parent.map(str::to_owned),
+            ..PrefixEvent::default()
+        };
+        let chains = [(0, "0", None), (0, "1", Some("0")), (0, "2", Some("1"))];
+        let others = [(1, "0", None), (1, "3", Some("0")), (1, "4", Some("3")), (2, "5", None)];
+        let mut builder = TraceBuilder::new();
+        builder.push(&chains.into_iter().chain(others).map(event).collect::<EventBatch>()).unwrap();
+        builder.finish()
+    }
+
+    #[test]
+    fn fills() {
+        let trace = trace();
+        let mut warmup = Warmup::new(trace.unique_blocks());
+        let mut check = |order: &[u32], budget, resident: &[u32], expect: &[u32]| {
+            let loaded = warmup.fill(&trace, order.iter().copied(), budget, |block| resident.contains(&block));
+            assert_eq!(loaded, expect, "{order:?} into {budget} beside {resident:?}");
+        };
+        check(&[2, 4, 5], 6, &[], &[0, 1, 2, 3, 4, 5]);
+        check(&[2, 4, 5], 4, &[], &[0, 1, 2, 5]);
+        check(&[2, 5, 3], 2, &[], &[5]);
+        check(&[2, 3, 0], 2, &[], &[0, 3]);
+        check(&[4, 0, 3, 4], u64::MAX, &[], &[0, 3, 4]);
+        check(&[4, 5], 0, &[], &[]);
+        // What is resident closes chains and costs nothing.
+        check(&[2, 4, 0], 2, &[0], &[1, 2]);
+        check(&[0, 4], 2, &[0, 3], &[4]);
+    }
+}
