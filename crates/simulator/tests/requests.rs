@@ -5,7 +5,7 @@
 use prefix_indexer_models::{EventBatch, PrefixEvent};
 use prefix_indexer_simulator::{Trace, TraceBuilder};
 
-/// An event from `time id parent depth session`, `-` for what it lacks.
+/// An event from `time id parent depth session layer`, `-` for what it lacks.
 fn event(line: &str) -> PrefixEvent {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let given = |place: usize| fields.get(place).copied().filter(|&field| field != "-");
@@ -17,6 +17,7 @@ fn event(line: &str) -> PrefixEvent {
         parent_id: given(2).map(str::to_owned),
         depth: given(3).map(|depth| depth.parse().unwrap()),
         session_id: given(4).map(str::to_owned),
+        layer: given(5).map_or(0, |layer| layer.parse().unwrap()),
         ..PrefixEvent::default()
     }
 }
@@ -56,7 +57,10 @@ fn events_without_relations_are_requests_of_their_own() {
 
 #[test]
 fn layers_of_a_block_are_one_use() {
-    check(&["5 a", "5 a", "5 b a", "5 b a", "6 b a"], &[(5, &[0, 1]), (6, &[1])]);
+    let layers = ["5 a - - - 0", "5 a - - - 1", "5 b a - - 0", "5 b a - - 1", "6 b a - - 2"];
+    check(&layers, &[(5, &[0, 1]), (6, &[1])]);
+    // The same once more is another use.
+    check(&["5 a", "5 a"], &[(5, &[0]), (5, &[0])]);
 }
 
 #[test]

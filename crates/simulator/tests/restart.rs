@@ -283,6 +283,8 @@ fn naive(trace: &Trace, start_ms: u64, horizon_ms: u64, budget: usize, score: im
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn equals_the_naive_scenario(
         requests in prop::collection::vec((0..30_u64, prop::collection::vec(0..3_u8, 1..5)), 2..60),

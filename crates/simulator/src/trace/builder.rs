@@ -9,8 +9,8 @@ use std::{collections::HashMap, sync::Arc};
 ///
 /// An event continues the request of the event before it when both have the same tenant, model, session and
 /// timestamp, and it is the next block of the chain: its parent is the event before, or it names no parent and is one
-/// deeper. An event of the same prefix as the one before is another layer or page range of the same use. Anything else
-/// begins a request. So a row of a block trace is one request, and an event without relations is one of its own.
+/// deeper. An event of the same prefix as the one before, but of another layer or other pages, is part of the same use.
+/// Anything else begins a request. So a row of a block trace is one request, and an event without relations is one of its own.
 ///
 /// Of several parents the one with the smallest key counts, as in the index; links that would close a cycle are cut; a
 /// parent that is itself never used is not part of the trace. Requests with the same timestamp keep their order.
@@ -58,6 +58,8 @@ struct Last {
     prefix_id: String,
     block: u32,
     depth: Option<u32>,
+    /// Layer and pages.
+    extent: [u32; 3],
 }
 
 impl TraceBuilder {
@@ -81,7 +83,8 @@ impl TraceBuilder {
         let same_moment = last
             .as_ref()
             .filter(|last| last.scope == scope && last.session == session && last.time_ms == event.timestamp_ms);
-        let again = same_moment.is_some_and(|last| last.prefix_id == event.prefix_id);
+        let extent = [event.layer, event.page_start, event.page_end];
+        let again = same_moment.is_some_and(|last| last.prefix_id == event.prefix_id && last.extent != extent);
         let next = same_moment.is_some_and(|last| match event.parent_id {
             Some(parent_id) => parent_id == last.prefix_id,
             None => event.depth.is_some() && event.depth == last.depth.and_then(|depth| depth.checked_add(1)),
@@ -116,7 +119,8 @@ impl TraceBuilder {
             prefix_id.clear();
             prefix_id.push_str(event.prefix_id);
         }
-        self.last = Some(Last { scope, session, time_ms: event.timestamp_ms, prefix_id, block, depth: event.depth });
+        let (time_ms, depth) = (event.timestamp_ms, event.depth);
+        self.last = Some(Last { scope, session, time_ms, prefix_id, block, depth, extent });
         Ok(())
     }
 
