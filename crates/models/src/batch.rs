@@ -315,6 +315,10 @@ impl EventBatch {
         self.str(self.prefix_id[index])
     }
 
+    pub(crate) fn prefix_id_bytes_at(&self, index: usize) -> &[u8] {
+        self.text.as_bytes().get(self.prefix_id[index].range()).unwrap_or(&[])
+    }
+
     pub(crate) fn parent_id_at(&self, index: usize) -> Option<&str> {
         self.optional(self.parent_id[index])
     }

@@ -7,6 +7,7 @@
 //! same prefix [merge](Tally::merge), whatever batch, day or machine they came from.
 
 mod batch;
+mod clock;
 mod error;
 mod event;
 mod exp2;
@@ -22,6 +23,7 @@ mod tally;
 mod utility;
 
 pub use batch::{EventBatch, EventColumns, ScopeSpans, Span};
+pub use clock::Clock;
 pub use error::{EventError, LadderError, SpecError};
 pub use event::{EventRef, MAX_INTEGER, PrefixEvent};
 pub use exp2::{exp2, exp2_parts};
@@ -32,6 +34,6 @@ pub use recommendation::PrefixRecommendation;
 pub use source::{SourceId, SourcePosition};
 pub use spec::IndexSpec;
 pub use stats::PrefixStats;
-pub use table::{PrefixTable, Shard, TableRow};
+pub use table::{PrefixTable, Shard, TableRow, Totals};
 pub use tally::Tally;
 pub use utility::Utility;

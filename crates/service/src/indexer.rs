@@ -5,7 +5,7 @@
 //! immutable view and meet the writer nowhere.
 
 use crate::{Metrics, Query, ServiceError, TelemetrySink, TryIngestError, writer::{self, Command, Writer}};
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use prefix_indexer_models::{EventBatch, IndexSpec, PrefixRecommendation};
 use prefix_indexer_storage::{Appended, Batch, Commit, IndexStore, Reader, StorageError, View};
 use std::{
@@ -62,6 +62,15 @@ impl Receipt {
         match self.answer.recv() {
             Ok(answer) => answer.map_err(ServiceError::Storage),
             Err(_) => Err(ServiceError::Closed),
+        }
+    }
+
+    /// The answer of [`wait`](Self::wait), if it is there.
+    pub fn try_answer(&self) -> Option<Result<Appended, ServiceError>> {
+        match self.answer.try_recv() {
+            Ok(answer) => Some(answer.map_err(ServiceError::Storage)),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Err(ServiceError::Closed)),
         }
     }
 }

@@ -81,6 +81,11 @@ impl Writer {
                 Command::Append(append) => next = self.append_group(*append),
             }
         }
+        if self.commands.is_empty()
+            && let Err(error) = self.store.publish()
+        {
+            tracing::error!(%error, "what was ingested could not be shown");
+        }
         self.metrics.queue_depth(self.commands.len());
         self.metrics.observe(&self.store.status());
     }

@@ -2,7 +2,7 @@
 
 use crate::Trace;
 use prefix_indexer_analytics::policies::{Moment, PrefixFacts};
-use prefix_indexer_models::Ladder;
+use prefix_indexer_models::{Clock, Ladder};
 use std::cmp::Reverse;
 
 /// The blocks used so far, and what their uses add up to.
@@ -13,6 +13,7 @@ use std::cmp::Reverse;
 pub struct History<'a> {
     trace: &'a Trace,
     ladder: Ladder,
+    clock: Clock,
     /// Requests before this one have been counted.
     next: usize,
     blocks: Vec<Known>,
@@ -43,6 +44,7 @@ impl<'a> History<'a> {
             sums: vec![0.0; blocks * ladder.len()],
             order: Vec::new(),
             touched: Vec::new(),
+            clock: Clock::new(&ladder),
             ladder,
         }
     }
@@ -74,17 +76,16 @@ impl<'a> History<'a> {
         }
         let request = self.trace.request(self.next);
         self.next += 1;
-        let unit = self.ladder.unit_weights(request.time_ms);
+        self.clock.set(request.time_ms);
         let rungs = self.ladder.len();
         for &block in request.blocks {
             let place = block as usize;
             let known = &mut self.blocks[place];
+            let last_ms = (known.uses > 0).then_some(known.last_seen_ms);
+            self.clock.add(last_ms, &mut self.sums[place * rungs..(place + 1) * rungs], 1.0);
             if known.uses == 0 {
                 known.first_seen_ms = request.time_ms;
-                known.last_seen_ms = request.time_ms;
             }
-            let sums = &mut self.sums[place * rungs..(place + 1) * rungs];
-            self.ladder.add(known.last_seen_ms, sums, request.time_ms, &unit, 1.0);
             known.uses += 1;
             known.last_seen_ms = request.time_ms;
             if !known.touched {

@@ -27,6 +27,8 @@ pub struct Format {
 pub(crate) enum Reader {
     /// At line ends; lines are decoded by what this makes.
     Lines(fn() -> Box<dyn LineFormat>),
+    /// By rows, with an index at its end.
+    Rows,
 }
 
 /// The sequential half of a line format: sees the pieces of one file in order and remembers what later ones need.
@@ -45,7 +47,7 @@ pub(crate) trait LineDecoder: Send {
 }
 
 /// All formats, in the order in which they are tried.
-pub static FORMATS: &[Format] = &[events::FORMAT, mooncake::FORMAT, bailian::FORMAT];
+pub static FORMATS: &[Format] = &[events::FORMAT, mooncake::FORMAT, bailian::FORMAT, parquet::FORMAT];
 
 impl Format {
     /// The format of a name; `auto` is none, that is, to be recognised.

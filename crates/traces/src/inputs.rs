@@ -1,8 +1,13 @@
 //! What is to be read: files, patterns and standard input, in order.
 
-use crate::{Pieces, TraceError, TraceOptions};
+use crate::{Following, Pieces, TraceError, TraceOptions};
 use prefix_indexer_models::SourcePosition;
-use std::{ffi::OsStr, fs, path::PathBuf, sync::Arc};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 /// One input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,14 +89,29 @@ impl Inputs {
 
     /// Begins to read. `known` says how far the sources with a (canonical) path have been read, oldest first; it is asked
     /// once a file, now.
-    pub fn open(&self, options: TraceOptions, mut known: impl FnMut(&str) -> Vec<SourcePosition>) -> Pieces {
+    pub fn open(&self, options: TraceOptions, known: impl FnMut(&str) -> Vec<SourcePosition>) -> Pieces {
+        Pieces::new(self.inputs.clone(), options, self.positions(known))
+    }
+
+    /// Begins to read what the inputs hold, and goes on as they grow, until `stop` is set: what is appended to a file
+    /// comes within a tenth of a second, and so does a file that takes its place. A last line waits for its line end.
+    pub fn follow(
+        &self,
+        options: TraceOptions,
+        known: impl FnMut(&str) -> Vec<SourcePosition>,
+        stop: Arc<AtomicBool>,
+    ) -> Following {
+        Following::new(&self.inputs, options, self.positions(known), stop)
+    }
+
+    fn positions(&self, mut known: impl FnMut(&str) -> Vec<SourcePosition>) -> Vec<SourcePosition> {
         let mut positions = Vec::new();
         for path in self.inputs.iter().filter_map(Input::source_path) {
             if !positions.iter().any(|position: &SourcePosition| position.source.path == path) {
                 positions.extend(known(&path));
             }
         }
-        Pieces::new(self.inputs.clone(), options, positions)
+        positions
     }
 }
 

@@ -152,7 +152,7 @@ pub(crate) fn float(token: &str) -> Result<f64, Cow<'static, str>> {
 }
 
 /// Enough of a token for a message.
-fn short(token: &str) -> String {
+pub(crate) fn short(token: &str) -> String {
     const SHOWN: usize = 40;
     match token.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}...", &token[..end]),

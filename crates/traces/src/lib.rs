@@ -27,6 +27,7 @@
 
 mod compress;
 mod error;
+mod follow;
 mod format;
 mod inputs;
 mod json;
@@ -34,11 +35,15 @@ mod lines;
 mod options;
 mod piece;
 mod pieces;
+mod place;
 mod pool;
 mod resume;
 mod rows;
+mod stream;
+mod words;
 
 pub use error::{BadLine, TraceError};
+pub use follow::Following;
 pub use format::{FORMATS, Format};
 pub use inputs::Inputs;
 pub use options::{BadLines, DEFAULT_BLOCK_BYTES, DEFAULT_NAME, TraceOptions};

@@ -70,7 +70,12 @@ impl Piece {
         let Piece { file, options, pool, body, first_line, mut position, opening, read_bytes } = self;
         let bad = match body {
             Body::Nothing => Bad::default(),
-            Body::Rows(range) => range.decode(&file, &options, batch).inspect_err(|_| batch.clear())?,
+            Body::Rows(range) => {
+                let decoded = range.decode(&file, &options, batch, first_line);
+                let (text, bad) = decoded.inspect_err(|_| batch.clear())?;
+                batch.replace_text(text);
+                bad
+            }
             Body::Lines { bytes, decoder, unfinished } => {
                 let (mut text, invalid) = into_text(bytes, first_line);
                 let mut rows = Rows::new(&text, invalid, &file, &options, batch, first_line, unfinished);

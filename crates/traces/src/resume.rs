@@ -55,6 +55,11 @@ impl Cursor {
         self.tail.extend_from_slice(new);
     }
 
+    /// The last bytes before the cursor.
+    pub(crate) fn tail(&self) -> &[u8] {
+        &self.tail
+    }
+
     pub(crate) fn position(&self, source: &SourceId) -> SourcePosition {
         SourcePosition { source: source.clone(), offset: self.offset, lines: self.lines, tail: self.digest() }
     }

@@ -1,6 +1,11 @@
 //! What decoders write into: events go to a batch, bad lines to a report.
 
-use crate::{BadLine, BadLines, TraceError, TraceOptions, error::Fault, options::DEFAULT_NAME};
+use crate::{
+    BadLine, BadLines, TraceError, TraceOptions,
+    error::Fault,
+    options::DEFAULT_NAME,
+    words::{is_same, load},
+};
 use memchr::memchr;
 use prefix_indexer_models::{EventBatch, EventColumns, ScopeSpans, Span};
 use std::sync::Arc;
@@ -9,7 +14,13 @@ use std::sync::Arc;
 const DESCRIBED: usize = 16;
 
 /// Tenants and models that are looked at before a pair gets a new number.
-const SCOPES: usize = 8;
+const SCOPES: usize = 32;
+
+/// Tenants and models that are found without looking through the others.
+const RECENT: usize = 64;
+
+/// No part of any text.
+const NOWHERE: Span = Span { start: u32::MAX, end: u32::MAX };
 
 /// What is wrong in one piece.
 #[derive(Debug, Default)]
@@ -35,7 +46,8 @@ pub(crate) struct Rows<'a> {
     /// Strings that are not in `text` as they are: decoded escapes, made ids, default names.
     extra: String,
     scopes: Vec<Scope>,
-    newest_scope: usize,
+    /// Tenants and models asked for lately, with their numbers, by a hash of how their names end.
+    recent_scopes: [(Span, Span, u32); RECENT],
     default_tenant: Span,
     default_model: Span,
     /// Lines of `text` that were blanked because they are not UTF-8, with their bytes.
@@ -67,7 +79,7 @@ impl<'a> Rows<'a> {
             batch,
             extra: String::new(),
             scopes: Vec::new(),
-            newest_scope: 0,
+            recent_scopes: [(NOWHERE, NOWHERE, 0); RECENT],
             default_tenant: Span::NONE,
             default_model: Span::NONE,
             invalid: invalid.into_iter().peekable(),
@@ -111,6 +123,34 @@ impl<'a> Rows<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Where the next line begins.
+    pub(crate) fn next_start(&self) -> usize {
+        self.at
+    }
+
+    /// Goes behind the next line, which ends at `end`.
+    #[inline]
+    pub(crate) fn skip_line(&mut self, end: usize) {
+        self.line += 1;
+        self.at = end + 1;
+    }
+
+    /// Goes to the next row of a format without lines.
+    pub(crate) fn next_row(&mut self) {
+        self.line += 1;
+    }
+
+    /// Reports the current row; `raw` makes what is set aside of it.
+    pub(crate) fn bad_row(&mut self, fault: Fault, raw: impl FnOnce() -> Vec<u8>) -> Result<(), TraceError> {
+        let raw = if self.options.bad_lines == BadLines::Quarantine { raw() } else { Vec::new() };
+        self.bad_bytes(fault, &raw)
+    }
+
+    /// The strings behind the text.
+    pub(crate) fn owned(&self) -> &[u8] {
+        self.extra.as_bytes()
     }
 
     /// Reports the current line.
@@ -173,22 +213,34 @@ impl<'a> Rows<'a> {
         self.default_model
     }
 
-    /// The number of a tenant and model. A trace alternates between few, so the newest ones are compared first.
+    /// The number of a tenant and model. A trace alternates between few, so they are remembered.
+    #[inline]
     pub(crate) fn scope(&mut self, tenant: Span, model_id: Span) -> u32 {
-        let (tenant_text, model_text) = (self.str(tenant), self.str(model_id));
-        let same = |scope: &Scope| scope.tenant == tenant_text && scope.model_id == model_text;
-        if let Some(scope) = self.scopes.get(self.newest_scope).filter(|scope| same(scope)) {
-            return scope.number;
+        const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+        // Formats without lines have all their strings behind an empty text.
+        let text = if self.text.is_empty() { self.extra.as_bytes() } else { self.text.as_bytes() };
+        let end = |span: Span| load(text, (span.end as usize).saturating_sub(8));
+        let hash = (end(tenant).wrapping_mul(MIX) ^ end(model_id)).wrapping_mul(MIX);
+        let recent = (hash >> 32) as usize % RECENT;
+        let (known_tenant, known_model, number) = self.recent_scopes[recent];
+        if is_same(text, tenant, known_tenant) && is_same(text, model_id, known_model) {
+            return number;
         }
-        if let Some(found) = self.scopes.iter().position(same) {
-            self.newest_scope = found;
-            return self.scopes[found].number;
+        let number = self.other_scope(tenant, model_id);
+        self.recent_scopes[recent] = (tenant, model_id, number);
+        number
+    }
+
+    fn other_scope(&mut self, tenant: Span, model_id: Span) -> u32 {
+        let (tenant_text, model_text) = (self.str(tenant), self.str(model_id));
+        let same = |scope: &&Scope| scope.tenant == tenant_text && scope.model_id == model_text;
+        if let Some(scope) = self.scopes.iter().find(same) {
+            return scope.number;
         }
         let (tenant_text, model_text) = (tenant_text.to_owned(), model_text.to_owned());
         let number = self.batch.push_scope(ScopeSpans { tenant, model_id });
         let scope = Scope { tenant: tenant_text, model_id: model_text, number };
-        self.newest_scope = number as usize % SCOPES;
-        match self.scopes.get_mut(self.newest_scope) {
+        match self.scopes.get_mut(number as usize % SCOPES) {
             Some(oldest) => *oldest = scope,
             None => self.scopes.push(scope),
         }

@@ -40,13 +40,17 @@ impl Formula for Decay {
 mod tests {
     use super::*;
     use crate::policies::formula;
+    use prefix_indexer_models::Clock;
 
     #[test]
     fn a_use_is_worth_half_after_a_half_life() {
         let ladder: Ladder = "1m,5m".parse().unwrap();
         let mut sums = [0.0; 2];
-        ladder.add(300_000, &mut sums, 300_000, &ladder.unit_weights(300_000), 1.0);
-        ladder.add(300_000, &mut sums, 600_000, &ladder.unit_weights(600_000), 1.0);
+        let mut clock = Clock::new(&ladder);
+        clock.set(300_000);
+        clock.add(None, &mut sums, 1.0);
+        clock.set(600_000);
+        clock.add(Some(300_000), &mut sums, 1.0);
         let prefix = PrefixFacts {
             uses: 2,
             first_seen_ms: 300_000,

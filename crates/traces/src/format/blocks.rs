@@ -64,10 +64,10 @@ pub(super) fn milliseconds(token: &str, unit_ms: u32, field: &'static str) -> Re
     let value = json::float(token).map_err(|reason| Fault::new(field, reason))?;
     let rounded = (value * f64::from(unit_ms)).round();
     if value < 0.0 {
-        return Err(Fault::new(field, format!("{value} is negative")));
+        return Err(Fault::new(field, format!("{} is negative", json::short(token))));
     }
     if rounded.is_nan() || rounded >= MAX_INTEGER as f64 {
-        return Err(Fault::new(field, format!("{value} is too large")));
+        return Err(Fault::new(field, format!("{} is too large", json::short(token))));
     }
     Ok(rounded as u64)
 }

@@ -1,6 +1,11 @@
 //! The native format: one event a line, an object with the fields of [`PrefixEvent`](prefix_indexer_models::PrefixEvent).
 
+mod any_order;
+mod layout;
+mod scan;
 mod strict;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     TraceError,
@@ -9,6 +14,7 @@ use crate::{
     json,
     rows::Rows,
 };
+use layout::Layouts;
 use prefix_indexer_models::{EventColumns, EventRef, MAX_INTEGER, Span};
 
 pub(super) const FORMAT: Format = Format {
@@ -36,7 +42,7 @@ pub(crate) const NAMES: [&str; 13] = [
 ];
 
 /// Fields that every event has; the others are optional.
-const REQUIRED: usize = 9;
+pub(crate) const REQUIRED: usize = 9;
 
 /// The largest value of an integer field. A depth of `u32::MAX` stands for none in a batch.
 pub(crate) const MAX_LAYER: u64 = u32::MAX as u64;
@@ -69,12 +75,30 @@ struct Decoder;
 
 impl LineDecoder for Decoder {
     fn decode(self: Box<Self>, rows: &mut Rows<'_>) -> Result<(), TraceError> {
-        while let Some(line) = rows.next_line()? {
-            if let Err(fault) = strict::fields(rows, line).and_then(|fields| fields.push(rows)) {
-                rows.bad(fault)?;
+        let bytes = rows.text().as_bytes();
+        let mut layouts = Layouts::default();
+        loop {
+            if let Some((fields, end)) = layouts.read(bytes, rows.next_start())
+                && fields.surely_valid(bytes)
+            {
+                rows.skip_line(end);
+                fields.append(rows);
+                continue;
+            }
+            let Some(line) = rows.next_line()? else { return Ok(()) };
+            match any_order::fields(bytes, line, layouts.draft(line.start as usize)) {
+                Some(fields) if fields.surely_valid(bytes) => {
+                    fields.append(rows);
+                    layouts.learn();
+                }
+                Some(fields) if fields.push(rows).is_ok() => layouts.learn(),
+                _ => {
+                    if let Err(fault) = strict::fields(rows, line).and_then(|fields| fields.push(rows)) {
+                        rows.bad(fault)?;
+                    }
+                }
             }
         }
-        Ok(())
     }
 }
 
@@ -122,6 +146,40 @@ impl Fields {
             event_id: optional(self.event_id),
         }
         .validate()?;
+        self.append(rows);
+        Ok(())
+    }
+
+    /// As [`push`](Self::push), for strings that are all behind the text.
+    #[inline]
+    pub(crate) fn accept(self, rows: &mut Rows<'_>) -> Result<(), Fault> {
+        if self.surely_valid(rows.owned()) {
+            self.append(rows);
+            return Ok(());
+        }
+        self.push(rows)
+    }
+
+    /// Whether [`push`](Self::push) would accept this, for the common case, without asking.
+    #[inline]
+    fn surely_valid(&self, bytes: &[u8]) -> bool {
+        const ALL: u16 = (1 << REQUIRED) - 1;
+        const SHORT: u32 = 1 << 16;
+        let text = |span: Span| bytes.get(span.start as usize..span.end as usize);
+        let length = |span: Span| span.end.wrapping_sub(span.start);
+        let required = [self.prefix_id, self.tenant, self.model_id];
+        let optional = [self.parent_id, self.session_id, self.event_id];
+        self.seen & ALL == ALL
+            && required.into_iter().all(|span| (1..SHORT).contains(&length(span)))
+            && optional.into_iter().all(|span| length(span) < SHORT)
+            && self.page_start <= self.page_end
+            && self.latency_ms < f64::MAX
+            && (self.parent_id.is_none() || text(self.parent_id) != text(self.prefix_id))
+    }
+
+    /// Appends the event, which is valid.
+    #[inline]
+    fn append(&self, rows: &mut Rows<'_>) {
         let scope = rows.scope(self.tenant, self.model_id);
         rows.push(EventColumns {
             prefix_id: self.prefix_id,
@@ -137,7 +195,6 @@ impl Fields {
             timestamp_ms: self.timestamp_ms,
             latency_ms: self.latency_ms,
         });
-        Ok(())
     }
 
     /// Names what is missing from the options, where they have it.
