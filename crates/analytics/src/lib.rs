@@ -1,5 +1,5 @@
-//! From batches of events to statistics, and what can be said about them: aggregation, freshness, metrics, and how
-//! prefixes come back.
+//! From batches of events to statistics, and what can be said about them: aggregation, freshness, metrics, how prefixes
+//! come back, and scores.
 //!
 //! Pure: no file, no network, no clock; input comes as iterators and functions, `now` as an argument. An
 //! [`AggregationEngine`] turns pieces of input into [`PrefixTable`](prefix_indexer_models::PrefixTable)s on as many threads
@@ -7,6 +7,7 @@
 //! is what a planner's telemetry wants to know. [`AccessPattern`] says how often a prefix is used, when next and at what
 //! period, and [`CacheWarmer`] plans from that for caches of anything. A [`LifeTable`] learns the probability of a use within
 //! a window, [`Divergence`] where in the tree of prefixes requests will go on from, [`PrefixMarkov`] which prefix a session asks for next.
+//! The [`policies`] score prefixes.
 
 mod divergence;
 mod engine;
@@ -16,6 +17,7 @@ mod markov;
 mod metrics;
 mod patterns;
 mod period;
+pub mod policies;
 mod warmer;
 
 pub use divergence::Divergence;
