@@ -1,7 +1,7 @@
 //! Backends by name, created from configuration.
 
 use crate::{
-    CacheBackend, CacheError, MemoryBackend, MemoryConfig, Result,
+    CacheBackend, CacheError, FilesystemBackend, FilesystemConfig, MemoryBackend, MemoryConfig, Result,
     config::fields::{field_names, nearest, refuse_unknown},
 };
 use futures_util::future::BoxFuture;
@@ -77,6 +77,9 @@ impl BackendRegistry {
         let mut registry = BackendRegistry::new();
         registry.register("memory", async |config: MemoryConfig| {
             Ok(Arc::new(MemoryBackend::new(&config)?) as Arc<dyn CacheBackend>)
+        });
+        registry.register("filesystem", async |config: FilesystemConfig| {
+            Ok(Arc::new(FilesystemBackend::open(config).await?) as Arc<dyn CacheBackend>)
         });
         registry
     }
