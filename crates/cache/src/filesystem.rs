@@ -13,7 +13,8 @@
 //! | `members` | which processes share the directory |
 //! | `scan` | how to find out what is there |
 //! | `nowait` | how to read without waiting |
-//! | `store` | how these make a cache, with I/O that may wait |
+//! | `judge` | whether the bytes of a file are a value |
+//! | `store`, `write`, `room` | how these make a cache, with I/O that may wait |
 //!
 //! Here that meets async: what may wait runs on the runtime's blocking pool; small files that the system has in memory are read
 //! where the caller stands.
@@ -26,14 +27,17 @@
 
 mod header;
 mod index;
+mod judge;
 mod layout;
 mod marker;
 mod members;
 #[cfg_attr(not(target_os = "linux"), path = "filesystem/nowait_unknown.rs")]
 mod nowait;
+mod room;
 mod scan;
 mod store;
 mod turns;
+mod write;
 
 pub use index::Eviction;
 pub use layout::{Escape, Layout};

@@ -1,5 +1,4 @@
 //! The memory tier keeps every promise of the suite, its byte budget, and its time.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use async_trait::async_trait;
 use prefix_indexer_cache::{
