@@ -144,7 +144,12 @@ impl CacheError {
 
     /// The kind of I/O error at the root, where there is one.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
-        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
+        let (CacheError::Backend { source, .. } | CacheError::Codec { source, .. } | CacheError::Load(source)) = self
+        else {
+            return None;
+        };
+        // Through the shared pointer: it is an error of its own to those who only see errors.
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&**source);
         while let Some(error) = cause {
             if let Some(io) = error.downcast_ref::<io::Error>() {
                 return Some(io.kind());
