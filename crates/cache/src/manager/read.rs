@@ -155,8 +155,13 @@ impl Inner {
     }
 
     fn count_requests(&self, hits: u64, misses: u64) {
-        self.hits.add(hits);
-        self.misses.add(misses);
+        // Each is an atomic addition on the path of a hit: none for nothing.
+        if hits > 0 {
+            self.hits.add(hits);
+        }
+        if misses > 0 {
+            self.misses.add(misses);
+        }
     }
 }
 
