@@ -1,0 +1,106 @@
+//! The list of commands. A new one is a file here and a line in [`Command`].
+
+mod compact;
+mod completions;
+mod demo;
+mod export;
+mod feedback;
+mod forget;
+mod ingest;
+mod inspect;
+mod man;
+mod merge;
+mod snapshot;
+mod suggest;
+
+use crate::units::milliseconds;
+use clap::Subcommand;
+use prefix_indexer::{IndexReader, IndexStore, OpenOptions, StoreKind};
+use std::path::PathBuf;
+
+macro_rules! commands {
+    ($($(#[$help:meta])* $name:ident = $module:ident;)*) => {
+        #[derive(Subcommand)]
+        pub(crate) enum Command {
+            $($(#[$help])* $name($module::Args),)*
+        }
+
+        impl Command {
+            /// Runs the command; the exit status where nothing failed.
+            pub(crate) fn run(self) -> anyhow::Result<u8> {
+                match self {
+                    $(Command::$name(args) => args.run(),)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    /// Read traces into an index
+    Ingest = ingest;
+    /// The best prefixes now
+    Suggest = suggest;
+    /// All prefixes with their statistics
+    Snapshot = snapshot;
+    /// What an index consists of, with every checksum verified
+    Inspect = inspect;
+    /// Merge all segments into one, in the current format, and apply retention
+    Compact = compact;
+    /// Merge whole indexes into a new one
+    Merge = merge;
+    /// Remove a tenant or a model for good
+    Forget = forget;
+    /// Write the statistics of all prefixes to a file
+    Export = export;
+    /// Report what became of prefixes that a planner loaded
+    Feedback = feedback;
+    /// See the main job done, on a built-in trace or on yours
+    Demo = demo;
+    /// Print a completion script for a shell
+    Completions = completions;
+    /// Print the manual page
+    Man = man;
+}
+
+/// Where the index is.
+#[derive(clap::Args)]
+pub(crate) struct DataArgs {
+    /// Directory of the index
+    #[arg(long, value_name = "DIR", env = "PREFIX_INDEXER_INDEX_DATA")]
+    pub(crate) data: PathBuf,
+
+    /// Map segments into memory, or read them whole (network file systems)
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(crate) mmap: bool,
+}
+
+impl DataArgs {
+    /// The index as readers see it; a writer elsewhere is not disturbed.
+    pub(crate) fn read(&self) -> anyhow::Result<IndexReader> {
+        Ok(IndexReader::open(&self.data, self.mmap)?)
+    }
+
+    /// The index as its one writer sees it. Without a specification in the options it has to be there already.
+    pub(crate) fn write(&self, options: OpenOptions) -> anyhow::Result<Box<dyn IndexStore>> {
+        Ok(prefix_indexer::open(StoreKind::Segments, &self.data, OpenOptions { mmap: self.mmap, ..options })?)
+    }
+}
+
+/// How much an index keeps.
+#[derive(clap::Args, Default)]
+pub(crate) struct RetentionArgs {
+    /// Compaction drops prefixes whose newest use is longer ago than this (as of the newest event)
+    #[arg(long, value_name = "DUR", value_parser = milliseconds)]
+    pub(crate) retain: Option<u64>,
+
+    /// Compaction keeps so many prefixes; the lowest-ranked go
+    #[arg(long, value_name = "N")]
+    pub(crate) max_prefixes: Option<u64>,
+}
+
+impl RetentionArgs {
+    pub(crate) fn options(&self) -> OpenOptions {
+        OpenOptions { retain_ms: self.retain, max_prefixes: self.max_prefixes, ..OpenOptions::default() }
+    }
+}

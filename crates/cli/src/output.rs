@@ -1,0 +1,70 @@
+//! What people and programs get to see.
+
+#![expect(clippy::print_stderr, reason = "a command talks to people there")]
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context;
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// Writes text to standard output.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output")
+}
+
+/// Writes one JSON document to standard output.
+pub(crate) fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
+    print(&(serde_json::to_string_pretty(document)? + "\n"))
+}
+
+/// Says why a command failed.
+pub(crate) fn error(error: &anyhow::Error) {
+    eprintln!("{}: {error:#}", styled("error", ERROR));
+}
+
+/// Says what a person should know although the command goes on.
+pub(crate) fn warn(message: impl std::fmt::Display) {
+    eprintln!("{}: {message}", styled("warning", WARNING));
+}
+
+/// Says what is going on, without ceremony.
+pub(crate) fn note(message: impl std::fmt::Display) {
+    eprintln!("{message}");
+}
+
+fn styled(word: &str, style: Style) -> String {
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if colour { format!("{style}{word}{style:#}") } else { word.to_owned() }
+}
+
+/// A table for people: headings, and columns aligned right where they hold numbers. Control characters, which an id may
+/// hold, are shown and not obeyed.
+pub(crate) fn table(headings: &[(&str, CellAlignment)], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(headings.iter().map(|(heading, _)| *heading));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| printable(cell)));
+    }
+    for (column, (_, alignment)) in table.column_iter_mut().zip(headings) {
+        column.set_padding((0, 2)).set_cell_alignment(*alignment);
+    }
+    table.lines().fold(String::new(), |page, line| page + line.trim_end() + "\n")
+}
+
+fn printable(text: &str) -> String {
+    let show = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(show).collect()
+}
+
+/// Whether a command failed only because nobody reads its output any more.
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,98 @@
+//! Sizes and durations as people write them.
+
+use std::time::Duration;
+
+const SIZES: [(&str, u64); 9] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("kB", 1_000),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+];
+
+/// Reads `200GiB`, `64MB`, `1.5GiB` or plain bytes.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let bad =
+        || format!("`{text}` is not a size: expected bytes, or a number and KiB, MiB, GiB, TiB, kB, MB, GB or TB");
+    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let unit = match unit.trim() {
+        "" | "B" => 1,
+        unit => SIZES.iter().find(|(name, _)| *name == unit).ok_or_else(bad)?.1,
+    };
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(unit).ok_or_else(bad);
+    }
+    let value = number.parse::<f64>().map_err(|_| bad())? * unit as f64;
+    if value < u64::MAX as f64 { Ok(value.round() as u64) } else { Err(bad()) }
+}
+
+/// Reads `500ms`, `60s`, `5m`, `6h` or `30d`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    milliseconds(text).map(Duration::from_millis)
+}
+
+/// As [`duration`], in milliseconds.
+pub(crate) fn milliseconds(text: &str) -> Result<u64, String> {
+    prefix_indexer::parse_duration_ms(text).map_err(|error| error.to_string())
+}
+
+/// Bytes for people: `1.5 GiB`.
+pub(crate) fn show_size(bytes: u64) -> String {
+    let (name, unit) = SIZES[..4].iter().rev().find(|(_, unit)| bytes >= *unit).copied().unwrap_or(("B", 1));
+    if unit == 1 { format!("{bytes} B") } else { format!("{:.1} {name}", bytes as f64 / unit as f64) }
+}
+
+/// A count for people: `1,234,567`.
+pub(crate) fn show_count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// The distance between two times for people: `3.2 s`, `12 min`, `5 h`, `3 d`.
+pub(crate) fn show_age(ms: u64) -> String {
+    let seconds = ms as f64 / 1e3;
+    match seconds {
+        s if s < 90.0 => format!("{s:.1} s"),
+        s if s < 5_400.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.1} h", s / 3_600.0),
+        s => format!("{:.1} d", s / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("4096", 4096), ("64MB", 64_000_000), ("200GiB", 200 << 30), ("1.5KiB", 1536), ("7 B", 7)]
+        {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "GiB", "-1", "1XB", "1e3", "99999999999TiB", "1.2.3MB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn shown() {
+        assert_eq!(show_size(1536), "1.5 KiB");
+        assert_eq!(show_size(12), "12 B");
+        assert_eq!(show_count(1_234_567), "1,234,567");
+        assert_eq!(show_count(123), "123");
+        assert_eq!(show_age(3_200), "3.2 s");
+        assert_eq!(show_age(3_600_000 * 5), "5.0 h");
+    }
+}
