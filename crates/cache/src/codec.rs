@@ -4,7 +4,7 @@
 //! checksum. Values that were never framed (`raw`: what an engine wrote and will read) never come near this module. There
 //! is no codec that runs code from what it reads.
 
-mod bincode;
+mod binary;
 mod compression;
 pub(crate) mod frame;
 
@@ -67,7 +67,7 @@ impl Framing {
     pub fn decode<T: DeserializeOwned>(framed: &Bytes) -> Result<T> {
         let (content, payload) = frame::open(framed)?;
         match content {
-            Content::Bincode => bincode::decode(&payload),
+            Content::Bincode => binary::decode(&payload),
             Content::Json => serde_json::from_slice(&payload).map_err(|error| failed("json", error)),
             Content::MessagePack => from_message_pack(&payload),
             Content::Bytes | Content::Tensor => {
@@ -110,7 +110,7 @@ impl Codec {
 
     fn encode<T: Serialize + ?Sized>(self, value: &T, into: &mut Vec<u8>) -> Result<()> {
         match self {
-            Codec::Bincode => bincode::encode(value, into),
+            Codec::Bincode => binary::encode(value, into),
             Codec::Json => serde_json::to_writer(into, value).map_err(|error| failed("json", error)),
             Codec::MessagePack => {
                 rmp_serde::encode::write_named(into, value).map_err(|error| failed("messagepack", error))
