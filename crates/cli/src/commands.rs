@@ -13,7 +13,9 @@ mod merge;
 mod snapshot;
 mod suggest;
 
-use clap::Subcommand;
+use crate::units::milliseconds;
+use clap::{ArgAction, Subcommand};
+use prefix_indexer::{IndexReader, IndexStore, OpenOptions, StoreKind};
 use std::path::PathBuf;
 
 macro_rules! commands {
@@ -68,11 +70,45 @@ pub(crate) struct DataArgs {
     #[arg(long, value_name = "DIR", env = "PREFIX_INDEXER_INDEX_DATA")]
     pub(crate) data: PathBuf,
 
-    /// Kind of store
-    #[arg(long, value_name = "KIND", default_value = "segments", value_parser = store_kind())]
-    pub(crate) store: String,
-
     /// Map segments into memory, or read them whole (network file systems)
-    #[arg(long, value_name = "on|off", default_value = "on", value_parser = ["on", "off"])]
-    pub(crate) mmap: String,
+    #[arg(long, value_name = "on|off", default_value = "on", action = ArgAction::Set, value_parser = on_or_off)]
+    pub(crate) mmap: bool,
+}
+
+fn on_or_off(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("expected on or off"),
+    }
+}
+
+impl DataArgs {
+    /// The index as readers see it; a writer elsewhere is not disturbed.
+    pub(crate) fn read(&self) -> anyhow::Result<IndexReader> {
+        Ok(IndexReader::open(&self.data, self.mmap)?)
+    }
+
+    /// The index as its one writer sees it. Without a specification in the options it has to be there already.
+    pub(crate) fn write(&self, options: OpenOptions) -> anyhow::Result<Box<dyn IndexStore>> {
+        Ok(prefix_indexer::open(StoreKind::Segments, &self.data, OpenOptions { mmap: self.mmap, ..options })?)
+    }
+}
+
+/// How much an index keeps.
+#[derive(clap::Args, Default)]
+pub(crate) struct RetentionArgs {
+    /// Compaction drops prefixes whose newest use is longer ago than this (as of the newest event)
+    #[arg(long, value_name = "DUR", value_parser = milliseconds)]
+    pub(crate) retain: Option<u64>,
+
+    /// Compaction keeps so many prefixes; the lowest-ranked go
+    #[arg(long, value_name = "N")]
+    pub(crate) max_prefixes: Option<u64>,
+}
+
+impl RetentionArgs {
+    pub(crate) fn options(&self) -> OpenOptions {
+        OpenOptions { retain_ms: self.retain, max_prefixes: self.max_prefixes, ..OpenOptions::default() }
+    }
 }

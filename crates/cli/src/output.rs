@@ -24,7 +24,16 @@ pub(crate) fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
 
 /// Says why a command failed.
 pub(crate) fn error(error: &anyhow::Error) {
-    eprintln!("{}: {error:#}", styled("error", ERROR));
+    eprintln!("{}: {}", styled("error", ERROR), in_full(error));
+}
+
+/// The message with its causes. Many messages name their cause already; it is not said twice.
+fn in_full(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        said if said.ends_with(&cause) => said.to_owned(),
+        said => format!("{said}: {cause}"),
+    })
 }
 
 /// Says what a person should know although the command goes on.
@@ -42,18 +51,23 @@ fn styled(word: &str, style: Style) -> String {
     if colour { format!("{style}{word}{style:#}") } else { word.to_owned() }
 }
 
-/// A table for people: headings, and columns aligned right where they hold numbers.
+/// A table for people: headings, and columns aligned right where they hold numbers. Control characters, which an id may
+/// hold, are shown and not obeyed.
 pub(crate) fn table(headings: &[(&str, CellAlignment)], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(headings.iter().map(|(heading, _)| *heading));
+    table.load_style(presets::NOTHING).set_header(headings.iter().map(|(heading, _)| *heading));
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| printable(cell)));
     }
     for (column, (_, alignment)) in table.column_iter_mut().zip(headings) {
-        column.set_cell_alignment(*alignment).set_padding((0, 2));
+        column.set_padding((0, 2)).set_cell_alignment(*alignment);
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n") + "\n"
+    table.lines().fold(String::new(), |page, line| page + line.trim_end() + "\n")
+}
+
+fn printable(text: &str) -> String {
+    let show = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(show).collect()
 }
 
 /// Whether a command failed only because nobody reads its output any more.
@@ -62,4 +76,16 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn causes_are_said_once() {
+        assert_eq!(in_full(&anyhow!("cause").context("what: cause").context("where")), "where: what: cause");
+        assert_eq!(in_full(&anyhow!("cause").context("what")), "what: cause");
+    }
 }

@@ -16,7 +16,8 @@ const SIZES: [(&str, u64); 9] = [
 
 /// Reads `200GiB`, `64MB`, `1.5GiB` or plain bytes.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
-    let bad = || format!("`{text}` is not a size: expected bytes, or a number and KiB, MiB, GiB, TiB, kB, MB, GB or TB");
+    let bad =
+        || format!("`{text}` is not a size: expected bytes, or a number and KiB, MiB, GiB, TiB, kB, MB, GB or TB");
     let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let unit = match unit.trim() {
@@ -76,7 +77,8 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("4096", 4096), ("64MB", 64_000_000), ("200GiB", 200 << 30), ("1.5KiB", 1536), ("7 B", 7)] {
+        for (text, bytes) in [("4096", 4096), ("64MB", 64_000_000), ("200GiB", 200 << 30), ("1.5KiB", 1536), ("7 B", 7)]
+        {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
         for text in ["", "GiB", "-1", "1XB", "1e3", "99999999999TiB", "1.2.3MB"] {

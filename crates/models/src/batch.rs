@@ -131,6 +131,14 @@ impl EventBatch {
         std::mem::replace(&mut self.text, text)
     }
 
+    /// Puts a text under the events that are there already, and returns the one before.
+    ///
+    /// A scanner holds the text while it pushes spans of it, and hands it over when it is done; until then the batch
+    /// cannot resolve them, so it must number scopes with [`push_scope`](Self::push_scope).
+    pub fn replace_text(&mut self, text: String) -> String {
+        std::mem::replace(&mut self.text, text)
+    }
+
     /// Appends a string to the text. The empty string gives [`Span::NONE`].
     pub fn push_text(&mut self, text: &str) -> Span {
         if text.is_empty() {
@@ -162,6 +170,12 @@ impl EventBatch {
             return (recent + found) as u32;
         }
         self.scopes.push(ScopeSpans { tenant, model_id });
+        (self.scopes.len() - 1) as u32
+    }
+
+    /// A new number for a tenant and model, whether or not equal ones have one.
+    pub fn push_scope(&mut self, scope: ScopeSpans) -> u32 {
+        self.scopes.push(scope);
         (self.scopes.len() - 1) as u32
     }
 
@@ -299,6 +313,10 @@ impl EventBatch {
 
     pub(crate) fn prefix_id_at(&self, index: usize) -> &str {
         self.str(self.prefix_id[index])
+    }
+
+    pub(crate) fn prefix_id_bytes_at(&self, index: usize) -> &[u8] {
+        self.text.as_bytes().get(self.prefix_id[index].range()).unwrap_or(&[])
     }
 
     pub(crate) fn parent_id_at(&self, index: usize) -> Option<&str> {

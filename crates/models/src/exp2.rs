@@ -1,8 +1,8 @@
-//! Powers of two of fractions, the same to the last bit on every machine.
+//! Powers of two of quotients, the same to the last bit on every machine.
 //!
 //! A libm differs between systems, and equal input must give equal bytes. The Taylor series of e^(x ln 2) on
 //! [-1/2, 1/2] to degree 13 leaves 4e-18, below the rounding of its sum; the result is within 2 units in the last
-//! place. Written without branches so that it vectorises over the rungs of a ladder.
+//! place. Written without branches or divisions so that it vectorises over the rungs of a ladder.
 
 /// ln(2)^n / n!, n from 0 to 13.
 const TERMS: [f64; 14] = [
@@ -22,18 +22,28 @@ const TERMS: [f64; 14] = [
     1.369_148_885_390_412_8e-12,
 ];
 
-/// 2^fraction for a fraction in [0, 1): in [1, 2), and exactly 1 at 0.
-#[inline]
-pub(crate) fn exp2_fraction(fraction: f64) -> f64 {
-    let upper = fraction > 0.5;
-    let x = if upper { fraction - 1.0 } else { fraction };
-    let mut sum = TERMS[13];
-    let mut term = 13;
+/// Adding and subtracting it rounds a small number of at least 0 to the nearest integer, which is then in the low bits of the sum.
+const ROUND: f64 = (1u64 << 52) as f64;
+
+/// 2^(offset / period), where `per` is 1.0 / period. Offset and period are whole numbers, the offset below 2^50, the quotient
+/// at most 600. Exact where the offset is a multiple of the period.
+#[inline(always)]
+pub(crate) fn exp2_ratio(offset: f64, period: f64, per: f64) -> f64 {
+    // Off by one only where the rest is half a period either way, and the rest is exact: whole numbers below 2^53.
+    let whole = offset * per + ROUND;
+    let rest = offset - (whole - ROUND) * period;
+    let x = rest * per;
+    // Even and odd powers apart: two short chains of operations that wait for each other instead of one long one.
+    let square = x * x;
+    let (mut even, mut odd) = (TERMS[12], TERMS[13]);
+    let mut term = 12;
     while term > 0 {
-        term -= 1;
-        sum = sum * x + TERMS[term];
+        term -= 2;
+        even = even * square + TERMS[term];
+        odd = odd * square + TERMS[term + 1];
     }
-    if upper { sum * 2.0 } else { sum }
+    let power = even + odd * x;
+    f64::from_bits(power.to_bits().wrapping_add(whole.to_bits() << 52))
 }
 
 /// value * 2^exponent, exact unless it leaves the range of normal numbers (towards 0, or infinity).
@@ -54,12 +64,23 @@ mod tests {
 
     #[test]
     fn agrees_with_the_system_to_the_last_digits() {
-        for step in 0..100_000 {
-            let fraction = f64::from(step) / 100_000.0;
-            let (ours, system) = (exp2_fraction(fraction), fraction.exp2());
-            assert!((ours / system - 1.0).abs() < 5e-16, "{fraction}: {ours} {system}");
+        for period in [1.0, 777.0, 60_000.0, 21_600_000.0, 3.2e11] {
+            for step in 0..100_000 {
+                let offset = (f64::from(step) / 100_000.0 * period * 5.0).floor();
+                let (ours, system) = (exp2_ratio(offset, period, 1.0 / period), (offset / period).exp2());
+                assert!((ours / system - 1.0).abs() < 7e-16, "{offset}/{period}: {ours} {system}");
+            }
         }
-        assert_eq!(exp2_fraction(0.0), 1.0);
+    }
+
+    #[test]
+    fn whole_powers_are_exact() {
+        for period in [1.0, 3.0, 777.0, 60_000.0, 3.2e11] {
+            for whole in 0..=512 {
+                let power = exp2_ratio(f64::from(whole) * period, period, 1.0 / period);
+                assert_eq!(power, 2f64.powi(whole), "{whole} x {period}");
+            }
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@
 //! 1, so nothing that matters underflows. Two sums compare by whole half-lives plus binary exponent, then mantissa: integers.
 
 use crate::{
-    LadderError,
-    exp2::{exp2_fraction, scale},
+    LadderError, MAX_INTEGER,
+    exp2::{exp2_ratio, scale},
 };
 use serde::{Deserialize, Serialize};
 use std::{cmp::Ordering, fmt, str::FromStr};
@@ -38,13 +38,13 @@ const TEN_YEARS_MS: u64 = 3653 * 24 * 3_600_000;
 #[serde(try_from = "Vec<u64>", into = "Vec<u64>")]
 pub struct Ladder {
     rungs: Vec<Rung>,
-    /// The span of all rungs, where they have the same.
-    common_span_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Rung {
     half_life_ms: u64,
+    /// What landmarks are multiples of: the same for all rungs where that is not too long for the first, the half-life
+    /// otherwise.
     span_ms: u64,
 }
 
@@ -72,7 +72,7 @@ impl Ladder {
             .iter()
             .map(|&half_life_ms| Rung { half_life_ms, span_ms: common_span_ms.unwrap_or(half_life_ms) })
             .collect();
-        Ok(Ladder { rungs, common_span_ms })
+        Ok(Ladder { rungs })
     }
 
     /// Number of half-lives.
@@ -86,6 +86,11 @@ impl Ladder {
         self.rungs.iter().map(|rung| rung.half_life_ms)
     }
 
+    /// Half-life and span of every rung in milliseconds.
+    pub(crate) fn spans_ms(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.rungs.iter().map(|rung| (rung.half_life_ms, rung.span_ms))
+    }
+
     /// The position of a half-life.
     ///
     /// # Errors
@@ -94,36 +99,6 @@ impl Ladder {
         self.half_lives_ms()
             .position(|kept| kept == half_life_ms)
             .ok_or_else(|| LadderError::Unknown { asked: DurationMs(half_life_ms).to_string(), kept: self.to_string() })
-    }
-
-    /// `2^((t - landmark(t)) / h)` for every rung: what a use at `t` of weight 1 adds to the sums of a prefix whose last
-    /// use lies in the same span. Unused places are 0.
-    #[inline]
-    pub(crate) fn unit_weights(&self, t_ms: u64) -> [f64; MAX_RUNGS] {
-        let mut weights = [0.0; MAX_RUNGS];
-        for (weight, rung) in weights.iter_mut().zip(&self.rungs) {
-            *weight = rung.unit_weight(t_ms);
-        }
-        weights
-    }
-
-    /// First and one past the last time that share the landmarks of `t`, for ladders with one span.
-    #[inline]
-    pub(crate) fn common_span_of(&self, t_ms: u64) -> Option<std::ops::Range<u64>> {
-        let span = self.common_span_ms?;
-        let start = t_ms - t_ms % span;
-        Some(start..start.saturating_add(span))
-    }
-
-    /// Adds a use of `weight` at `t_ms` to the sums of a prefix last used at `last_ms`; its last use is then the later of
-    /// the two. `unit` are the [weights](Self::unit_weights) of `t_ms`.
-    #[inline]
-    pub(crate) fn add(&self, last_ms: u64, sums: &mut [f64], t_ms: u64, unit: &[f64; MAX_RUNGS], weight: f64) {
-        for ((sum, rung), unit) in sums.iter_mut().zip(&self.rungs).zip(unit) {
-            let shift = rung.shift(last_ms, t_ms);
-            let added = weight * unit;
-            *sum = if shift >= 0 { scale(*sum, -shift) + added } else { *sum + scale(added, shift) };
-        }
     }
 
     /// Adds the sums of another part of a prefix's history. Both slices hold one sum a rung; times are the last uses.
@@ -136,10 +111,10 @@ impl Ladder {
     }
 
     /// The decayed sum as of `now_ms`: the sum over uses of `weight * 0.5^((now - t) / h)`. A `now` before the last use is
-    /// raised to it.
+    /// raised to it; one after [`MAX_INTEGER`] is as good as that.
     pub fn score(&self, rung: usize, last_seen_ms: u64, sum: f64, now_ms: u64) -> f64 {
         let Some(rung) = self.rungs.get(rung) else { return 0.0 };
-        let now_ms = now_ms.max(last_seen_ms);
+        let now_ms = now_ms.min(MAX_INTEGER).max(last_seen_ms);
         // Dividing by the weight of a use at `now` makes a single use at `now` score exactly 1.
         scale(sum / rung.unit_weight(now_ms), -rung.shift(last_seen_ms, now_ms))
     }
@@ -152,17 +127,15 @@ impl Ladder {
             return Rank::LAST;
         }
         let half_lives = (last_seen_ms / rung.span_ms) * (rung.span_ms / rung.half_life_ms);
-        Rank { whole: half_lives as i64 + exponent, mantissa }
+        Rank { whole: half_lives as i64 - Rank::MIDDLE + exponent, mantissa }
     }
 }
 
 impl Rung {
     /// 2^((t mod span) / h).
-    #[inline]
     fn unit_weight(&self, t_ms: u64) -> f64 {
-        let offset = t_ms % self.span_ms;
-        let (whole, rest) = (offset / self.half_life_ms, offset % self.half_life_ms);
-        scale(exp2_fraction(rest as f64 / self.half_life_ms as f64), whole as i64)
+        let half_life = self.half_life_ms as f64;
+        exp2_ratio((t_ms % self.span_ms) as f64, half_life, 1.0 / half_life)
     }
 
     /// Half-lives from the landmark of `from_ms` to that of `to_ms`.
@@ -196,17 +169,20 @@ fn least_common_multiple(a: u64, b: u64) -> Option<u64> {
 /// A place in a ranking: larger comes first. Ranks of different rungs do not compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rank {
+    /// Whole half-lives and binary exponent, less [`Rank::MIDDLE`] so that the latest times have room for exponents.
     whole: i64,
     mantissa: u64,
 }
 
 impl Rank {
+    const MIDDLE: i64 = 1 << 62;
+
     /// The rank of a sum of zero.
     pub const LAST: Rank = Rank { whole: i64::MIN, mantissa: 0 };
 
     /// The place in the ranking by recency.
     pub fn of_time(last_seen_ms: u64) -> Rank {
-        Rank { whole: i64::try_from(last_seen_ms).unwrap_or(i64::MAX), mantissa: 0 }
+        Rank { whole: last_seen_ms.min(MAX_INTEGER) as i64 - Rank::MIDDLE, mantissa: 0 }
     }
 
     /// An integer that orders almost like the rank does: where two differ, so do the ranks, the same way; where they are
@@ -216,8 +192,9 @@ impl Rank {
     pub fn coarse(self) -> u64 {
         const MANTISSA_BITS: u32 = 22;
         const HALF: i64 = 1 << (63 - MANTISSA_BITS);
-        let whole = (self.whole.clamp(-HALF, HALF - 1) + HALF) as u64;
-        let inside = self.whole > -HALF && self.whole < HALF - 1;
+        let whole = self.whole.saturating_add(Rank::MIDDLE);
+        let inside = whole > -HALF && whole < HALF - 1;
+        let whole = (whole.clamp(-HALF, HALF - 1) + HALF) as u64;
         let mantissa = if inside { (self.mantissa >> (52 - MANTISSA_BITS)) & ((1 << MANTISSA_BITS) - 1) } else { 0 };
         (whole << MANTISSA_BITS) | mantissa
     }
@@ -233,7 +210,7 @@ impl Default for Ladder {
     fn default() -> Ladder {
         const MINUTE: u64 = 60_000;
         let rung = |minutes| Rung { half_life_ms: minutes * MINUTE, span_ms: 360 * MINUTE };
-        Ladder { rungs: [1, 5, 20, 60, 360].map(rung).to_vec(), common_span_ms: Some(360 * MINUTE) }
+        Ladder { rungs: [1, 5, 20, 60, 360].map(rung).to_vec() }
     }
 }
 
@@ -324,13 +301,13 @@ mod tests {
     }
 
     #[test]
-    fn a_use_at_now_scores_one_exactly() {
-        let ladder = Ladder::default();
-        for t in (0..100_000_000_000).step_by(777_777_777) {
-            for (rung, unit) in ladder.unit_weights(t).into_iter().take(ladder.len()).enumerate() {
-                assert_eq!(ladder.score(rung, t, unit, t), 1.0);
-            }
-        }
+    fn the_latest_times_and_the_shortest_half_life_do_not_overflow() {
+        let ladder = Ladder::new(&[1]).unwrap();
+        let (last, before) = (i64::MAX as u64, i64::MAX as u64 - 100);
+        assert!(ladder.rank(0, last, 8.0) > ladder.rank(0, before, 8.0));
+        assert!(ladder.rank(0, last, 4.0) > ladder.rank(0, last, 3.0));
+        assert_eq!(ladder.score(0, last, 8.0, u64::MAX), 8.0);
+        assert_eq!(ladder.score(0, 0, 8.0, u64::MAX), 0.0);
     }
 
     #[test]

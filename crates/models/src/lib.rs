@@ -7,6 +7,7 @@
 //! same prefix [merge](Tally::merge), whatever batch, day or machine they came from.
 
 mod batch;
+mod clock;
 mod error;
 mod event;
 mod exp2;
@@ -31,6 +32,6 @@ pub use recommendation::PrefixRecommendation;
 pub use source::{SourceId, SourcePosition};
 pub use spec::IndexSpec;
 pub use stats::PrefixStats;
-pub use table::{PrefixTable, Shard, TableRow};
+pub use table::{PrefixTable, Shard, TableRow, Totals};
 pub use tally::Tally;
 pub use utility::Utility;

@@ -12,6 +12,9 @@ pub enum ServiceError {
     /// The index failed. Shared, because one failed write answers every batch of its group.
     #[error(transparent)]
     Storage(Arc<StorageError>),
+    /// The trace failed.
+    #[error(transparent)]
+    Trace(#[from] prefix_indexer_traces::TraceError),
     /// The system refused an operation on a file that is not part of the index.
     #[error("{}: {action}: {source}", path.display())]
     File {

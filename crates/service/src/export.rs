@@ -51,7 +51,12 @@ pub fn export(view: &View, format: ExportFormat, out: &Path) -> Result<u64, Serv
 
 /// The columns of scores: name and rung.
 fn score_columns(spec: &IndexSpec) -> Vec<(String, usize)> {
-    spec.ladder.to_string().split(',').enumerate().map(|(rung, half_life)| (format!("score_{half_life}"), rung)).collect()
+    spec.ladder
+        .to_string()
+        .split(',')
+        .enumerate()
+        .map(|(rung, half_life)| (format!("score_{half_life}"), rung))
+        .collect()
 }
 
 fn write_failed(path: &Path) -> impl Fn(io::Error) -> ServiceError + '_ {

@@ -220,7 +220,9 @@ mod tests {
     use super::*;
 
     fn line(tenant: &str, outcome: &str) -> String {
-        format!(r#"{{"prefix_id":"p","tenant":"{tenant}","model_id":"m","outcome":"{outcome}","bytes":10,"saved_ms":2.5}}"#)
+        format!(
+            r#"{{"prefix_id":"p","tenant":"{tenant}","model_id":"m","outcome":"{outcome}","bytes":10,"saved_ms":2.5}}"#
+        )
     }
 
     #[test]

@@ -4,10 +4,13 @@
 //! group, appends it to the log with one sync, and then answers the receipts of the group. Queries read an
 //! immutable view and meet the writer nowhere.
 
-use crate::{Metrics, Query, ServiceError, TelemetrySink, TryIngestError, writer::{self, Command, Writer}};
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crate::{
+    Metrics, Query, ServiceError, TelemetrySink, TryIngestError,
+    writer::{self, Command, Writer},
+};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use prefix_indexer_models::{EventBatch, IndexSpec, PrefixRecommendation};
-use prefix_indexer_storage::{Appended, Batch, Commit, IndexStore, Reader, StorageError, View};
+use prefix_indexer_storage::{Appended, Batch, IndexStore, Reader, StorageError, View};
 use std::{
     sync::Arc,
     thread::JoinHandle,
@@ -64,8 +67,18 @@ impl Receipt {
             Err(_) => Err(ServiceError::Closed),
         }
     }
+
+    /// The answer of [`wait`](Self::wait), if it is there.
+    pub fn try_answer(&self) -> Option<Result<Appended, ServiceError>> {
+        match self.answer.try_recv() {
+            Ok(answer) => Some(answer.map_err(ServiceError::Storage)),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Err(ServiceError::Closed)),
+        }
+    }
 }
 
+#[expect(clippy::result_large_err, reason = "what is not taken is given back as it was")]
 impl PrefixIndexer {
     /// Starts the writer thread of a store.
     pub fn start(store: Box<dyn IndexStore>, options: IndexerOptions) -> PrefixIndexer {
@@ -88,7 +101,7 @@ impl PrefixIndexer {
     /// # Errors
     /// [`TryIngestError`] gives the batch back when the queue is full or the index closed.
     pub fn try_ingest(&self, events: EventBatch) -> Result<(), TryIngestError> {
-        self.submit(Batch { events, commit: Commit::default() }, None)
+        self.submit(events.into(), None)
     }
 
     /// Hands in events and what is to be committed with them, and returns at once with a receipt to wait on.

@@ -1,28 +1,33 @@
 //! The long-lived whole: events in, from many threads or from files; ranked prefixes out.
 //!
-//! [`PrefixIndexer`] runs a store behind a bounded queue: ingestion never waits, queries never lock. [`ingest_files`] reads traces
+//! [`PrefixIndexer`] runs a store behind a bounded queue: ingestion never waits, queries never lock. [`ingest_pieces`] reads traces
 //! in bulk, on all cores and around the log. [`Query`] asks, [`merge_into`] joins whole indexes, [`FeedbackLedger`] keeps what
 //! became of loaded prefixes, [`TelemetrySink`]s take the numbers.
 //!
 //! This crate knows threads and clocks, but no network and no command line.
 
 mod active;
+mod bulk;
 mod error;
 mod export;
 mod feedback;
 mod forget;
 mod indexer;
+mod merge;
 mod metrics;
 mod query;
+mod receipts;
 mod telemetry;
 mod writer;
 
 pub use active::{ActivePrefix, ActiveSet, ActiveSetError};
+pub use bulk::{IngestReport, follow_pieces, ingest_pieces};
 pub use error::{ServiceError, TryIngestError};
 pub use export::{ExportFormat, export};
 pub use feedback::{FeedbackError, FeedbackLedger, FeedbackReport, Outcome, OutcomeCount};
 pub use forget::forget;
 pub use indexer::{IndexerOptions, PrefixIndexer, Receipt};
+pub use merge::merge_into;
 pub use metrics::Metrics;
 pub use query::Query;
 pub use telemetry::{JsonLinesSink, TelemetrySink, TracingSink, measure};

@@ -71,8 +71,7 @@ impl Metrics {
     pub fn exposition(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
-        drop(encode(&mut text, &self.registry));
-        text
+        encode(&mut text, &self.registry).map_or_else(|_| String::new(), |()| text)
     }
 
     /// Events counted since the start.

@@ -113,6 +113,10 @@ impl Writer {
                 let newest = batches.iter().flat_map(|batch| batch.events.timestamps_ms()).max();
                 self.lag_ms = newest.map(|&newest_ms| wall_clock_ms().saturating_sub(newest_ms)).or(self.lag_ms);
                 self.metrics.appended(started.elapsed(), &outcomes);
+                // Before the answers, so that whoever has a receipt finds the events in the next query.
+                if let Err(error) = self.store.publish() {
+                    tracing::error!(%error, "what was appended is durable, but not shown before the next flush");
+                }
                 for (answer, outcome) in answers.into_iter().zip(outcomes) {
                     if let Some(answer) = answer {
                         answer(Ok(outcome));

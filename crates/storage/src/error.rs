@@ -74,4 +74,16 @@ pub enum StorageError {
         /// What there is.
         known: String,
     },
+    /// Not a name for a side file.
+    #[error("`{name}` cannot name a side file: expected 1 to 64 of a-z, 0-9, - and _")]
+    SideName {
+        /// What was given.
+        name: String,
+    },
+    /// An earlier failure left it unknown what is on disk; opening the index again finds out.
+    #[error("{what}; open the index again")]
+    Halted {
+        /// What failed.
+        what: String,
+    },
 }

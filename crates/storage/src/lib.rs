@@ -10,15 +10,44 @@
 //! `format` alone, bincode to `codec` alone, and `mmap` holds the only `unsafe`.
 
 mod codec;
+mod compaction;
+mod core;
 mod error;
+mod files;
+mod format;
+mod front;
+mod heap;
+mod id_window;
+mod index_reader;
+mod inspect;
+mod jsonl;
+mod kinds;
+mod lineage;
+mod live;
+mod live_store;
+mod lock;
+mod log;
+mod log_record;
+mod manifest;
+mod merge;
 mod mmap;
+mod rank;
+mod retention;
+mod runs;
+mod seen;
 mod segment;
+mod segment_file;
+mod side;
 mod source;
 mod store;
 mod view;
 
 pub use error::StorageError;
-pub use segment::{Row, Segment, TablePart, write_merged, write_tables};
+pub use index_reader::IndexReader;
+pub use inspect::{Inspection, LogReport, SegmentReport, SideReport, inspect};
+pub use kinds::{OpenOptions, StoreKind, open};
+pub use merge::write_merged;
+pub use segment::{Row, Segment, TablePart, write_tables};
 pub use source::Source;
 pub use store::{Appended, Batch, BatchId, Commit, Counters, Forget, IndexStore, Reader, StoreStatus};
-pub use view::{Order, Scope, View};
+pub use view::{Order, Ranked, Scope, View};

@@ -1,52 +1,91 @@
-//! Immutable ranked segments.
+//! Immutable ranked segments, read in place.
+//!
+//! Whatever is read has its page verified first and its bounds checked, so that bytes which are not what was written are an
+//! error wherever they are met. Rows come by number; lists of numbers and the tables that lead to them are in
+//! [`scopes`](self::scopes).
 
-use crate::{Source, StorageError};
-use prefix_indexer_models::{IndexSpec, PrefixKey, PrefixRecommendation, PrefixStats, PrefixTable, Rank, Tally};
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
+mod build;
+mod offsets;
+mod open;
+mod output;
+mod pages;
+mod parallel;
+mod plan;
+mod row;
+mod scopes;
+pub(crate) mod slots;
+mod verify;
+
+pub use build::{TablePart, write_tables};
+pub use row::Row;
+
+pub(crate) use offsets::Offsets;
+pub(crate) use output::{Facts, Output};
+pub(crate) use parallel::in_order;
+pub(crate) use plan::Plan;
+pub(crate) use scopes::{Cursor, Heads, List};
+
+use crate::{
+    Source, StorageError,
+    format::segment::{Layout, PartitionView, RECORD, RecordView, TextRef},
 };
+use pages::{Marks, Pages};
+use prefix_indexer_models::{IndexSpec, MAX_INTEGER, PrefixKey, Rank};
+use std::path::{Path, PathBuf};
+use zerocopy::FromBytes;
 
 /// A write-once set of prefixes, ranked for every rung and by recency.
 #[derive(Debug)]
 pub struct Segment {
-    spec: IndexSpec,
     source: Source,
     path: PathBuf,
+    spec: IndexSpec,
+    layout: Layout,
+    pages: Pages,
+    /// Partitions whose record and names have been verified.
+    named: Marks,
+    fresh: u64,
+    newest_ms: u64,
+    faint: u32,
+}
+
+/// A row as it lies in the segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RawRow<'a> {
+    pub(crate) number: u32,
+    /// The sums, one f64 a rung.
+    pub(crate) sums: &'a [u8],
+    pub(crate) record: &'a RecordView,
+}
+
+impl<'a> RawRow<'a> {
+    #[inline]
+    pub(crate) fn key(&self) -> PrefixKey {
+        PrefixKey(self.record.key)
+    }
+
+    #[inline]
+    pub(crate) fn sum(&self, rung: usize) -> f64 {
+        self.sums.as_chunks().0.get(rung).map_or(0.0, |bytes| f64::from_le_bytes(*bytes))
+    }
+
+    pub(crate) fn sums(&self) -> impl ExactSizeIterator<Item = f64> + use<'a> {
+        self.sums.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes))
+    }
+
+    /// The place by a rung, or, for the order after the rungs, by recency.
+    #[inline]
+    pub(crate) fn rank(&self, spec: &IndexSpec, order: usize) -> Rank {
+        let last_seen_ms = self.record.last_seen_ms.get();
+        if order < spec.ladder.len() {
+            spec.ladder.rank(order, last_seen_ms, self.sum(order))
+        } else {
+            Rank::of_time(last_seen_ms)
+        }
+    }
 }
 
 impl Segment {
-    /// Opens a segment; reads a few kilobytes whatever its size. `path` is for errors.
-    ///
-    /// # Errors
-    /// [`StorageError::Corrupt`], [`StorageError::Version`].
-    pub fn open(source: Source, path: &Path) -> Result<Segment, StorageError> {
-        Ok(Segment { spec: IndexSpec::default(), source, path: path.to_owned() })
-    }
-
-    /// A segment on the heap of the prefixes of some tables, which have none in common. `fresh`: how many of them no
-    /// older segment holds.
-    ///
-    /// # Errors
-    /// [`StorageError::TooLarge`].
-    pub fn build(spec: &IndexSpec, tables: &[TablePart<'_>], fresh: u64) -> Result<Segment, StorageError> {
-        let _ = (tables, fresh);
-        Ok(Segment { spec: spec.clone(), source: Source::heap(Vec::new()), path: PathBuf::new() })
-    }
-
-    /// One segment on the heap from several, newest first: the newest row of each key, if `keep` says so.
-    ///
-    /// # Errors
-    /// Those of reading the segments.
-    pub fn merge(
-        spec: &IndexSpec,
-        segments: &[&Segment],
-        keep: &mut dyn FnMut(&Row<'_>) -> bool,
-    ) -> Result<Segment, StorageError> {
-        let _ = (segments, keep);
-        Ok(Segment { spec: spec.clone(), source: Source::heap(Vec::new()), path: PathBuf::new() })
-    }
-
     /// What the numbers mean.
     pub fn spec(&self) -> &IndexSpec {
         &self.spec
@@ -54,22 +93,27 @@ impl Segment {
 
     /// Number of prefixes.
     pub fn len(&self) -> u64 {
-        0
+        self.layout.counts.rows as u64
     }
 
     /// Whether there is no prefix.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.layout.counts.rows == 0
     }
 
-    /// Prefixes that no older segment holds.
+    /// The same segment among others than those it was written among.
+    pub(crate) fn with_fresh(self, fresh: u64) -> Segment {
+        Segment { fresh, ..self }
+    }
+
+    /// Prefixes that no older segment holds, as whoever wrote the segment knew.
     pub fn fresh(&self) -> u64 {
-        0
+        self.fresh
     }
 
     /// Time of the newest use; 0 without prefixes.
     pub fn newest_ms(&self) -> u64 {
-        0
+        self.newest_ms
     }
 
     /// Size in bytes.
@@ -77,153 +121,234 @@ impl Segment {
         self.source.bytes().len() as u64
     }
 
-    /// The row of a key.
+    /// Distinct tenants and models, pair by pair.
+    pub fn partitions(&self) -> usize {
+        self.layout.counts.partitions
+    }
+
+    /// The row of a key. One or two cache misses when it is there.
     ///
     /// # Errors
     /// [`StorageError::Corrupt`].
     pub fn get(&self, key: &PrefixKey) -> Result<Option<Row<'_>>, StorageError> {
-        let _ = (key, &self.path);
-        Ok(None)
+        match self.find(key)? {
+            Some(raw) => self.row_of(raw).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// All rows: by tenant, then model, then newest use first, then key.
     pub fn rows(&self) -> impl Iterator<Item = Result<Row<'_>, StorageError>> {
-        std::iter::empty()
+        (0..self.layout.counts.rows as u32).map(|number| self.row(number))
     }
 
-    /// Reads everything and checks every page and every invariant.
-    ///
-    /// # Errors
-    /// [`StorageError::Corrupt`] for the first thing that is wrong.
-    pub fn verify(&self) -> Result<(), StorageError> {
-        Ok(())
-    }
-}
-
-/// All prefixes of a table, or some of them.
-#[derive(Debug, Clone, Copy)]
-pub struct TablePart<'a> {
-    /// The table.
-    pub table: &'a PrefixTable,
-    /// Numbers of the prefixes meant, each once, in any order; `None` for all. Numbers that the table does not have are
-    /// left out.
-    pub numbers: Option<&'a [u32]>,
-}
-
-impl<'a> From<&'a PrefixTable> for TablePart<'a> {
-    fn from(table: &'a PrefixTable) -> TablePart<'a> {
-        TablePart { table, numbers: None }
-    }
-}
-
-/// Writes the segment that [`Segment::build`] would make, as a stream. Does not sync. Returns the bytes written.
-///
-/// # Errors
-/// Those of `out`, with `path`; [`StorageError::TooLarge`].
-pub fn write_tables(
-    spec: &IndexSpec,
-    tables: &[TablePart<'_>],
-    fresh: u64,
-    out: &mut (dyn Write + Send),
-    path: &Path,
-) -> Result<u64, StorageError> {
-    let _ = (spec, tables, fresh, out, path);
-    Ok(0)
-}
-
-/// Writes the segment that [`Segment::merge`] would make, as a stream. Does not sync. Returns the bytes written.
-///
-/// # Errors
-/// Those of `out`, with `path`, and of reading the segments.
-pub fn write_merged(
-    spec: &IndexSpec,
-    segments: &[&Segment],
-    keep: &mut dyn FnMut(&Row<'_>) -> bool,
-    out: &mut (dyn Write + Send),
-    path: &Path,
-) -> Result<u64, StorageError> {
-    let _ = (spec, segments, keep, out, path);
-    Ok(0)
-}
-
-/// One prefix of a segment, borrowed.
-#[derive(Debug, Clone, Copy)]
-pub struct Row<'a> {
-    segment: &'a Segment,
-    number: u32,
-}
-
-impl<'a> Row<'a> {
-    /// Digest of the names.
-    pub fn key(&self) -> PrefixKey {
-        PrefixKey::default()
+    /// Whether a row may rank behind an older row of the same key: totals only grow, but a sum below the normal numbers
+    /// has lost digits.
+    pub(crate) fn is_faint(&self, order: usize) -> bool {
+        order < self.spec.ladder.len() && self.faint >> order & 1 == 1
     }
 
-    /// Names the prefix within tenant and model.
-    pub fn prefix_id(&self) -> &'a str {
-        ""
+    /// [`get`](Self::get) without looking at names.
+    pub(crate) fn find(&self, key: &PrefixKey) -> Result<Option<RawRow<'_>>, StorageError> {
+        let wanted = (key.hash64() >> 32) as u32;
+        let mut position = slots::home(wanted, self.len()) as usize;
+        while position < self.layout.counts.key_slots {
+            let slot = self.key_slot(position)?;
+            let Some(number) = slots::number(slot).filter(|_| slots::tag(slot) <= wanted) else { return Ok(None) };
+            if slots::tag(slot) == wanted {
+                let raw = self.raw(number)?;
+                if raw.record.key == key.0 {
+                    return Ok(Some(raw));
+                }
+            }
+            position += 1;
+        }
+        Ok(None)
     }
 
-    /// Whose prefix it is.
-    pub fn tenant(&self) -> &'a str {
-        ""
+    #[inline]
+    pub(crate) fn key_slot(&self, position: usize) -> Result<u64, StorageError> {
+        self.u64_at(self.layout.key_slots + position * 8)
     }
 
-    /// Of which model.
-    pub fn model_id(&self) -> &'a str {
-        ""
+    pub(crate) fn key_slots(&self) -> usize {
+        self.layout.counts.key_slots
     }
 
-    /// The prefix that this one extends.
-    pub fn parent_id(&self) -> Option<&'a str> {
-        None
+    /// A row with all that its accessors read verified.
+    #[inline(always)]
+    pub(crate) fn row(&self, number: u32) -> Result<Row<'_>, StorageError> {
+        self.row_of(self.raw(number)?)
     }
 
-    /// Counts, extents, times.
-    pub fn tally(&self) -> Tally {
-        Tally::EMPTY
+    #[inline(always)]
+    fn row_of<'a>(&'a self, raw: RawRow<'a>) -> Result<Row<'a>, StorageError> {
+        let partition = raw.record.partition.get();
+        let (prefix_id, parent_id) = (TextRef(raw.record.prefix_id.get()), TextRef(raw.record.parent_id.get()));
+        if !(self.named.has(partition as usize) && self.knows_text(prefix_id) && self.knows_text(parent_id)) {
+            self.verify_texts(partition, prefix_id, parent_id)?;
+        }
+        Ok(Row::new(self, raw))
     }
 
-    /// Time of the newest use.
-    pub fn last_seen_ms(&self) -> u64 {
-        0
-    }
-
-    /// Decayed sum of a rung, as of the landmark of the last use; 0 for a rung that there is not.
-    pub fn sum(&self, rung: usize) -> f64 {
-        let _ = (rung, self.number);
-        0.0
-    }
-
-    /// Decayed sums, one a rung.
-    pub fn sums(&self) -> impl ExactSizeIterator<Item = f64> + use<'a> {
-        std::iter::empty()
-    }
-
-    /// The decayed sum as of `now_ms`.
-    pub fn score(&self, rung: usize, now_ms: u64) -> f64 {
-        self.segment.spec.ladder.score(rung, self.last_seen_ms(), self.sum(rung), now_ms)
-    }
-
-    /// Place in the ranking by a rung.
-    pub fn rank(&self, rung: usize) -> Rank {
-        self.segment.spec.ladder.rank(rung, self.last_seen_ms(), self.sum(rung))
-    }
-
-    /// An owned copy.
-    pub fn to_stats(&self) -> PrefixStats {
-        PrefixStats {
-            prefix_id: self.prefix_id().to_owned(),
-            tenant: self.tenant().to_owned(),
-            model_id: self.model_id().to_owned(),
-            parent_id: self.parent_id().map(str::to_owned),
-            tally: self.tally(),
-            decayed: self.sums().collect(),
+    /// A row without its names.
+    #[inline(always)]
+    pub(crate) fn raw(&self, number: u32) -> Result<RawRow<'_>, StorageError> {
+        match self.known_raw(number) {
+            Some(raw) => Ok(raw),
+            None => self.verify_raw(number),
         }
     }
 
-    /// The ranked view of this prefix at `now_ms`, scored by one rung.
-    pub fn recommend(&self, rung: usize, now_ms: u64) -> PrefixRecommendation {
-        self.to_stats().recommend(&self.segment.spec, rung, now_ms)
+    /// A row whose pages are verified.
+    #[inline(always)]
+    fn known_raw(&self, number: u32) -> Option<RawRow<'_>> {
+        let (start, stride) = (self.layout.row(number), self.layout.counts.stride());
+        if number as usize >= self.layout.counts.rows || !self.pages.known(start, stride) {
+            return None;
+        }
+        let (sums, record) = self.source.bytes().get(start..start + stride)?.split_at_checked(stride - RECORD)?;
+        let record = RecordView::ref_from_bytes(record).ok()?;
+        (record.last_seen_ms.get() <= MAX_INTEGER).then_some(RawRow { number, sums, record })
     }
+
+    #[cold]
+    #[inline(never)]
+    fn verify_raw(&self, number: u32) -> Result<RawRow<'_>, StorageError> {
+        if number as usize >= self.layout.counts.rows {
+            return Err(self.corrupt(self.layout.rows, "the number of a row that there is not"));
+        }
+        let start = self.layout.row(number);
+        self.touch(start, self.layout.counts.stride())?;
+        self.known_raw(number).ok_or_else(|| self.corrupt(start, "a row of a time that cannot be"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn verify_texts(&self, partition: u32, prefix_id: TextRef, parent_id: TextRef) -> Result<(), StorageError> {
+        if !self.named.has(partition as usize) {
+            self.name(partition)?;
+        }
+        self.check_text(prefix_id)?;
+        self.check_text(parent_id)
+    }
+
+    /// Whether a text is inside the section, on pages that are verified.
+    #[inline(always)]
+    fn knows_text(&self, text: TextRef) -> bool {
+        let (offset, length) = (text.offset() as usize, text.length());
+        length == 0
+            || (offset + length <= self.layout.counts.text && self.pages.known(self.layout.text + offset, length))
+    }
+
+    /// Verifies the record and the names of a partition.
+    fn name(&self, number: u32) -> Result<(), StorageError> {
+        let partition = self.partition(number)?;
+        self.check_text(TextRef(partition.tenant.get()))?;
+        self.check_text(TextRef(partition.model_id.get()))?;
+        self.named.set(number as usize);
+        Ok(())
+    }
+
+    pub(crate) fn partition(&self, number: u32) -> Result<&PartitionView, StorageError> {
+        let start = self.layout.partition(number);
+        if number as usize >= self.layout.counts.partitions {
+            return Err(self.corrupt(start, "the number of a partition that there is not"));
+        }
+        let bytes = self.read(start, size_of::<PartitionView>())?;
+        PartitionView::ref_from_bytes(bytes)
+            .ok()
+            .filter(|partition| {
+                let end = u64::from(partition.first.get()) + u64::from(partition.count.get());
+                partition.count.get() > 0 && end <= self.len()
+            })
+            .ok_or_else(|| self.corrupt(start, "a partition of rows that there are not"))
+    }
+
+    /// A partition that does not follow the one before it.
+    pub(crate) fn corrupt_partition(&self, number: u32) -> StorageError {
+        self.corrupt(self.layout.partition(number), "partitions do not follow each other")
+    }
+
+    /// Verifies the pages of a text.
+    #[inline]
+    fn check_text(&self, text: TextRef) -> Result<(), StorageError> {
+        if self.knows_text(text) {
+            return Ok(());
+        }
+        let offset = text.offset() as usize;
+        if offset + text.length() > self.layout.counts.text {
+            return Err(self.corrupt(self.layout.text, "text outside the text section"));
+        }
+        self.verify_pages(self.layout.text + offset, text.length())
+    }
+
+    /// A text whose pages are verified. Only a segment that somebody forged, checksums and all, has text that is not UTF-8;
+    /// it reads as empty, and [`verify`](Self::verify) names it.
+    #[inline]
+    pub(crate) fn known_text(&self, text: TextRef) -> &str {
+        let start = self.layout.text + text.offset() as usize;
+        let bytes = self.source.bytes().get(start..start + text.length()).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    pub(crate) fn text(&self, text: TextRef) -> Result<&str, StorageError> {
+        self.check_text(text)?;
+        Ok(self.known_text(text))
+    }
+
+    /// Partition record and names that [`row`](Self::row) has verified.
+    fn known_partition(&self, number: u32) -> Option<&PartitionView> {
+        let start = self.layout.partition(number);
+        let bytes = self.source.bytes().get(start..start + size_of::<PartitionView>())?;
+        PartitionView::ref_from_bytes(bytes).ok()
+    }
+
+    #[inline]
+    fn u64_at(&self, start: usize) -> Result<u64, StorageError> {
+        let bytes = self.read(start, 8)?;
+        Ok(bytes.try_into().map_or(0, u64::from_le_bytes))
+    }
+
+    #[inline(always)]
+    fn u32_at(&self, start: usize) -> Result<u32, StorageError> {
+        let bytes = self.read(start, 4)?;
+        Ok(bytes.try_into().map_or(0, u32::from_le_bytes))
+    }
+
+    /// Bytes of the data, verified.
+    #[inline(always)]
+    fn read(&self, start: usize, length: usize) -> Result<&[u8], StorageError> {
+        self.touch(start, length)?;
+        match self.source.bytes().get(start..start + length) {
+            Some(bytes) => Ok(bytes),
+            None => Err(self.corrupt(start, "the file ends here")),
+        }
+    }
+
+    #[inline(always)]
+    fn touch(&self, start: usize, length: usize) -> Result<(), StorageError> {
+        if self.pages.known(start, length) {
+            return Ok(());
+        }
+        self.verify_pages(start, length)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn verify_pages(&self, start: usize, length: usize) -> Result<(), StorageError> {
+        self.pages
+            .verify(self.source.bytes(), start, length)
+            .map_err(|offset| self.corrupt(offset, "the page that starts here does not match its checksum"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn corrupt(&self, offset: usize, what: &str) -> StorageError {
+        corrupt(&self.path, offset, what.to_owned())
+    }
+}
+
+fn corrupt(path: &Path, offset: usize, what: String) -> StorageError {
+    StorageError::Corrupt { path: path.to_owned(), offset: offset as u64, what }
 }

@@ -3,6 +3,7 @@
 use crate::{StorageError, View};
 use arc_swap::ArcSwap;
 use prefix_indexer_models::{EventBatch, IndexSpec, PrefixTable, SourceId, SourcePosition};
+use serde::Serialize;
 use std::sync::Arc;
 
 /// Names a batch, so that giving it twice counts it once.
@@ -27,6 +28,13 @@ pub struct Batch {
     pub commit: Commit,
 }
 
+impl From<EventBatch> for Batch {
+    /// Events without an identity or a source.
+    fn from(events: EventBatch) -> Batch {
+        Batch { events, commit: Commit::default() }
+    }
+}
+
 /// What became of an appended batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Appended {
@@ -47,7 +55,7 @@ pub struct Forget {
 }
 
 /// What an index has counted since it was made; merged indexes add theirs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counters {
     /// Events counted.
     pub events: u64,
@@ -105,18 +113,27 @@ pub trait IndexStore: Send {
     /// A handle for queries.
     fn reader(&self) -> Reader;
 
-    /// Counts batches. When it returns, all of them are durable (one sync for the group) and in the view. A batch whose id
-    /// is remembered adds nothing.
+    /// Counts batches. When it returns, all of them are durable (one sync for the group). A batch whose id is remembered adds
+    /// nothing. Queries see the events after the next [`publish`](Self::publish), or when 16,384 wait for it.
     ///
     /// # Errors
     /// A failed write leaves nothing of the group acknowledged; batches acknowledged before stay.
     fn append(&mut self, batches: &[Batch]) -> Result<Vec<Appended>, StorageError>;
 
+    /// Shows queries all that was appended. To be called when no further batch waits: ranking many events together takes
+    /// less time than one batch after the other.
+    ///
+    /// # Errors
+    /// Those of merging; nothing that was appended is lost, and a flush shows it too.
+    fn publish(&mut self) -> Result<(), StorageError>;
+
     /// Removes from a batch the events that were counted before, by prefix and event id, and remembers the others until
     /// [`load`](Self::load) commits them or [`abandon`](Self::abandon) does not. Returns how many it removed.
     fn admit(&mut self, events: &mut EventBatch) -> u64;
 
-    /// Adds whole tables, with no prefix in more than one of them, around the log: durable and in the view when it returns.
+    /// Adds whole tables of differences, with no prefix in more than one of them, around the log: durable and in the view when
+    /// it returns. `counters` add to those of the index; contradicting parents and cycles that come to light only against
+    /// what the index holds are counted beside them. A commit whose batch id is remembered adds nothing.
     ///
     /// # Errors
     /// On failure nothing of it is in the index.

@@ -1,6 +1,10 @@
 //! What a query sees: segments, newest first.
 
-use crate::{Row, Segment, StorageError};
+mod ranked;
+
+pub use ranked::Ranked;
+
+use crate::{Row, Segment, StorageError, merge::AllRows};
 use prefix_indexer_models::{IndexSpec, PrefixKey};
 use std::sync::Arc;
 
@@ -23,6 +27,9 @@ pub enum Order {
 }
 
 /// An immutable set of segments, newest first; of each key the newest row counts.
+///
+/// A row that supersedes another must hold at least its totals: then a merge of ranked lists meets the newer row first, and
+/// no query has to look a key up.
 #[derive(Debug)]
 pub struct View {
     spec: IndexSpec,
@@ -56,7 +63,7 @@ impl View {
 
     /// Whether there is no prefix.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.segments.iter().all(|segment| segment.is_empty())
     }
 
     /// Time of the newest use; 0 without prefixes.
@@ -77,18 +84,13 @@ impl View {
         Ok(None)
     }
 
-    /// The rows of a scope, best first, each key once.
-    pub fn ranked<'a>(
-        &'a self,
-        scope: Scope<'_>,
-        order: Order,
-    ) -> impl Iterator<Item = Result<Row<'a>, StorageError>> + use<'a> {
-        let _ = (scope, order);
-        std::iter::empty()
+    /// The rows of a scope, best first, each key once. Lazy: costs what is taken. After an error it ends.
+    pub fn ranked(&self, scope: Scope<'_>, order: Order) -> Ranked<'_> {
+        Ranked::new(self, scope, order)
     }
 
-    /// All rows, each key once: by tenant, then model, then newest use first, then key.
+    /// All rows, each key once: by tenant, then model, then newest use first, then key. After an error it ends.
     pub fn rows(&self) -> impl Iterator<Item = Result<Row<'_>, StorageError>> {
-        std::iter::empty()
+        AllRows::new(self.segments.iter().map(|segment| &**segment).collect())
     }
 }

@@ -31,7 +31,7 @@ struct Report {
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
-        let mut store = self.data.open_existing(&self.retention)?;
+        let mut store = self.data.write(self.retention.options())?;
         let before = store.status();
         store.compact()?;
         let after = store.status();

@@ -27,7 +27,7 @@ impl Args {
             .into_iter()
             .find(|(name, _)| *name == self.format)
             .with_context(|| format!("no format `{}`", self.format))?;
-        let rows = export(&*self.data.view()?, format, &self.out)?;
+        let rows = export(&self.data.read()?.view(), format, &self.out)?;
         output::note(format_args!("{} prefixes written to {}", show_count(rows), self.out.display()));
         Ok(DONE)
     }

@@ -1,9 +1,9 @@
 //! `feedback`: what became of prefixes that a planner loaded.
 
-use super::{DataArgs, RetentionArgs};
+use super::DataArgs;
 use crate::{DONE, output, units::show_count};
 use anyhow::Context;
-use prefix_indexer::FeedbackLedger;
+use prefix_indexer::{FeedbackLedger, OpenOptions};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ struct Report {
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
         let text = std::fs::read_to_string(&self.file).with_context(|| self.file.display().to_string())?;
-        let mut store = self.data.open_existing(&RetentionArgs::default())?;
+        let mut store = self.data.write(OpenOptions::default())?;
         let mut ledger = FeedbackLedger::load(store.as_ref())?;
         let counted = ledger.add_file(&text).with_context(|| self.file.display().to_string())?;
         if counted.is_some() {

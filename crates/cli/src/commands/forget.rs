@@ -1,8 +1,8 @@
 //! `forget`: a tenant or a model, gone for good.
 
-use super::{DataArgs, RetentionArgs};
+use super::DataArgs;
 use crate::{DONE, output, units::show_count};
-use prefix_indexer::{Forget, forget};
+use prefix_indexer::{Forget, OpenOptions, forget};
 
 #[derive(clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["tenant", "model"])))]
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
-        let mut store = self.data.open_existing(&RetentionArgs::default())?;
+        let mut store = self.data.write(OpenOptions::default())?;
         let removed = forget(store.as_mut(), &Forget { tenant: self.tenant, model_id: self.model })?;
         if self.json {
             output::print_json(&serde_json::json!({ "removed": removed }))?;

@@ -24,15 +24,16 @@ impl Args {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
         let mut parts = Vec::new();
         for path in &self.indexes {
-            parts.push(IndexReader::open(path).with_context(|| path.display().to_string())?);
+            parts.push(IndexReader::open(path, self.data.mmap)?);
         }
-        ensure!(!self.data.exists(), "{}: already exists; --data names a new index", self.data.data.display());
+        let new = std::fs::read_dir(&self.data.data).map_or(true, |mut entries| entries.next().is_none());
+        ensure!(new, "{}: not empty; --data names a new index", self.data.data.display());
         let spec = parts.first().map(|part| part.view().spec().clone());
         for (part, path) in parts.iter().zip(&self.indexes) {
             let first = spec.clone().unwrap_or_default();
             first.check_same(part.view().spec()).with_context(|| path.display().to_string())?;
         }
-        let mut store = self.data.open(OpenOptions { spec, ..OpenOptions::default() })?;
+        let mut store = self.data.write(OpenOptions { spec, ..OpenOptions::default() })?;
         for (part, path) in parts.iter().zip(&self.indexes) {
             merge_into(store.as_mut(), part).with_context(|| path.display().to_string())?;
         }

@@ -16,7 +16,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
-        let view = self.data.view()?;
+        let view = self.data.read()?.view();
         let query = Query::default();
         let (rung, now_ms) = (query.rung(&view.spec().ladder)?, query.now_ms(&view));
         let prefixes = view.rows().map(|row| Ok(row?.recommend(rung, now_ms)));

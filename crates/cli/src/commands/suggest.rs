@@ -51,7 +51,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
         let active = self.active.as_deref().map(read_active).transpose()?;
-        let view = self.data.view()?;
+        let view = self.data.read()?.view();
         let query = Query {
             tenant: self.tenant.as_deref(),
             model_id: self.model.as_deref(),

@@ -1,0 +1,10 @@
+//! The command, from outside.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod bad_input;
+mod common;
+mod follow;
+mod look_after;
+mod main_job;
+mod resume;
+mod usage;

@@ -1,0 +1,187 @@
+//! Reading an index that another process may be writing.
+//!
+//! A reader takes no lock and writes nothing. It sees what has been flushed, one whole generation at a time: the manifest names
+//! files that are never changed. When one of them is gone, a newer manifest is there, and the reader takes that.
+
+use crate::{
+    Reader, Segment, StorageError, StoreStatus, View, files,
+    files::is_absent,
+    format::framed,
+    jsonl,
+    kinds::jsonl_store,
+    manifest::{Manifest, SegmentEntry},
+    segment_file, side,
+};
+use arc_swap::ArcSwap;
+use prefix_indexer_models::{IndexSpec, SourcePosition};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Generations that may come and go while one is being opened, before that counts as an error.
+const ATTEMPTS: usize = 1000;
+
+/// A read-only index. Of the kinds of store, those that are on disk.
+#[derive(Debug)]
+pub struct IndexReader {
+    dir: PathBuf,
+    mmap: bool,
+    generation: Generation,
+    current: Arc<ArcSwap<View>>,
+}
+
+#[derive(Debug)]
+struct Generation {
+    manifest: Manifest,
+    /// What the file that names it begins with: different in every generation.
+    head: Vec<u8>,
+    /// In the order of the manifest, newest first.
+    segments: Vec<Arc<Segment>>,
+}
+
+impl IndexReader {
+    /// Opens the newest generation: reads the manifest and a few kilobytes of each segment. Without `mmap` it reads
+    /// all of them into memory.
+    ///
+    /// # Errors
+    /// [`StorageError::Absent`], [`StorageError::Corrupt`], [`StorageError::Version`], and those of the file system.
+    pub fn open(dir: &Path, mmap: bool) -> Result<IndexReader, StorageError> {
+        let generation = load(dir, mmap, None)?;
+        let current = Arc::new(ArcSwap::from_pointee(generation.view()?));
+        Ok(IndexReader { dir: dir.to_owned(), mmap, generation, current })
+    }
+
+    /// Takes the newest generation, if it is another; whether it was. Some microseconds when nothing has changed, so
+    /// callers may ask every 100 ms. Views that are held do not change.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); the generation stays the one it was.
+    pub fn refresh(&mut self) -> Result<bool, StorageError> {
+        if head(&self.dir).is_ok_and(|head| head == self.generation.head) {
+            return Ok(false);
+        }
+        let generation = load(&self.dir, self.mmap, Some(&self.generation))?;
+        self.current.store(Arc::new(generation.view()?));
+        self.generation = generation;
+        Ok(true)
+    }
+
+    /// What the numbers mean.
+    pub fn spec(&self) -> &IndexSpec {
+        &self.generation.manifest.spec
+    }
+
+    /// What is in the index.
+    pub fn view(&self) -> Arc<View> {
+        self.current.load_full()
+    }
+
+    /// A handle that follows [`refresh`](Self::refresh).
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.current.clone())
+    }
+
+    /// How far sources have been read, in the order of first sight.
+    pub fn sources(&self) -> impl Iterator<Item = &SourcePosition> {
+        self.generation.manifest.sources.iter()
+    }
+
+    /// Learned state by name: format version and bytes.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`], and [`StorageError::Io`] when a newer generation has replaced it.
+    pub fn side(&self, name: &str) -> Result<Option<(u32, Vec<u8>)>, StorageError> {
+        let entry = self.generation.manifest.sides.iter().find(|entry| entry.name == name);
+        entry.map(|entry| side::read(&self.dir, name, entry.generation)).transpose()
+    }
+
+    /// Size and state as of the generation. A reader does not look into the log, so its bytes are given as 0.
+    pub fn status(&self) -> StoreStatus {
+        let view = self.view();
+        StoreStatus {
+            prefixes: view.len(),
+            bytes: view.segments().iter().map(|segment| segment.bytes()).sum(),
+            generation: self.generation.manifest.generation,
+            segments: view.segments().len(),
+            log_bytes: 0,
+            counters: self.generation.manifest.counters,
+        }
+    }
+}
+
+impl Generation {
+    fn view(&self) -> Result<View, StorageError> {
+        View::new(self.manifest.spec.clone(), self.segments.clone())
+    }
+}
+
+/// The file that names a generation.
+fn naming_file(dir: &Path) -> PathBuf {
+    let manifest = dir.join(files::MANIFEST);
+    let lines = dir.join(jsonl::PREFIXES);
+    if !manifest.exists() && lines.exists() { lines } else { manifest }
+}
+
+/// Enough of that file to tell generations apart: the manifest's header has its checksum, the first line of JSON Lines its own.
+fn head(dir: &Path) -> Result<Vec<u8>, StorageError> {
+    let path = naming_file(dir);
+    let mut head = Vec::new();
+    File::open(&path)
+        .and_then(|file| file.take(4096).read_to_end(&mut head))
+        .map_err(files::io_error("cannot read", &path))?;
+    if path.ends_with(files::MANIFEST) {
+        head.truncate(framed::HEADER_BYTES);
+    }
+    Ok(head)
+}
+
+fn load(dir: &Path, mmap: bool, known: Option<&Generation>) -> Result<Generation, StorageError> {
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        let head = match head(dir) {
+            Err(error) if is_absent(&error) => return Err(StorageError::Absent { path: dir.to_owned() }),
+            head => head?,
+        };
+        match load_once(dir, mmap, known, head.clone()) {
+            // Gone without a newer generation: really gone.
+            Err(error) if is_absent(&error) && last.as_ref() == Some(&head) => return Err(error),
+            Err(error) if is_absent(&error) => last = Some(head),
+            Ok(generation) if self::head(dir).is_ok_and(|now| now == generation.head) => return Ok(generation),
+            // Replaced while it was read: whole all the same, but not the newest any more.
+            Ok(generation) if last.is_some() => return Ok(generation),
+            Ok(_) => last = Some(head),
+            Err(error) => return Err(error),
+        }
+    }
+    let what = "the index changes faster than it can be opened".to_owned();
+    Err(StorageError::Corrupt { path: naming_file(dir), offset: 0, what })
+}
+
+fn load_once(dir: &Path, mmap: bool, known: Option<&Generation>, head: Vec<u8>) -> Result<Generation, StorageError> {
+    if !naming_file(dir).ends_with(files::MANIFEST) {
+        let (header, segments) = jsonl_store::read(dir)?;
+        let mut manifest = Manifest::new(header.spec.clone());
+        manifest.generation = header.generation;
+        manifest.counters = header.counters();
+        manifest.sides = header.side_entries();
+        manifest.sources = header.sources;
+        return Ok(Generation { manifest, head, segments });
+    }
+    let manifest = Manifest::load(dir)?;
+    let opened = |entry: &SegmentEntry| {
+        let known = known?;
+        let index = known.manifest.segments.iter().position(|old| old == entry)?;
+        known.segments.get(index).cloned()
+    };
+    let mut segments = Vec::with_capacity(manifest.segments.len());
+    for entry in &manifest.segments {
+        segments.push(match opened(entry) {
+            Some(segment) => segment,
+            None => Arc::new(segment_file::open(dir, entry, mmap)?),
+        });
+    }
+    Ok(Generation { manifest, head, segments })
+}

@@ -1,0 +1,61 @@
+//! A reader follows a writer generation by generation.
+
+use crate::support::{batch, events, position, stats};
+use prefix_indexer_models::IndexSpec;
+use prefix_indexer_storage::{Batch, Commit, IndexReader, OpenOptions, StorageError, StoreKind, open};
+
+#[test]
+fn a_reader_sees_what_is_flushed() {
+    for kind in [StoreKind::Segments, StoreKind::Jsonl] {
+        let dir = tempfile::tempdir().unwrap();
+        let index = dir.path().join("index");
+        assert!(matches!(IndexReader::open(&index, true), Err(StorageError::Absent { .. })));
+        let options = OpenOptions { spec: Some(IndexSpec::default()), ..OpenOptions::default() };
+        let mut store = open(kind, &index, options).unwrap();
+        let mut reader = IndexReader::open(&index, true).unwrap();
+        assert!(reader.view().is_empty());
+        assert!(!reader.refresh().unwrap());
+
+        let commit = Commit { batch_id: None, sources: vec![position("/a", 1, 9)] };
+        store.append(&[Batch { commit, ..batch(&events(100)) }]).unwrap();
+        store.put_side("learned", 4, b"x").unwrap();
+        assert!(!reader.refresh().unwrap(), "{kind}: nothing flushed yet");
+        store.flush().unwrap();
+        let (handle, before) = (reader.reader(), reader.view());
+        assert!(reader.refresh().unwrap());
+        assert!(!reader.refresh().unwrap());
+        assert!(before.is_empty());
+        assert!(stats(&reader.view()) == stats(&store.reader().view()), "{kind}");
+        assert!(stats(&handle.view()) == stats(&reader.view()));
+        assert_eq!(reader.sources().collect::<Vec<_>>(), [&position("/a", 1, 9)]);
+        assert_eq!(reader.side("learned").unwrap(), Some((4, b"x".to_vec())));
+        assert_eq!(reader.side("nothing").unwrap(), None);
+        let (read, written) = (reader.status(), store.status());
+        assert_eq!(
+            (read.counters, read.generation, read.prefixes),
+            (written.counters, written.generation, written.prefixes)
+        );
+
+        // What a reader holds outlives its files.
+        let held = reader.view();
+        store.append(&[batch(&events(50))]).unwrap();
+        store.compact().unwrap();
+        assert_eq!(stats(&held).len() as u64, held.len());
+        assert!(reader.refresh().unwrap());
+        assert!(stats(&reader.view()) == stats(&store.reader().view()), "{kind}");
+    }
+}
+
+#[test]
+fn a_damaged_manifest_leaves_the_reader_where_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = OpenOptions { spec: Some(IndexSpec::default()), ..OpenOptions::default() };
+    let mut store = open(StoreKind::Segments, dir.path(), options).unwrap();
+    store.append(&[batch(&events(10))]).unwrap();
+    store.flush().unwrap();
+    let mut reader = IndexReader::open(dir.path(), true).unwrap();
+    let before = stats(&reader.view());
+    std::fs::write(dir.path().join("MANIFEST"), b"rubbish").unwrap();
+    assert!(matches!(reader.refresh(), Err(StorageError::Corrupt { .. })));
+    assert_eq!(stats(&reader.view()), before);
+}

@@ -1,0 +1,267 @@
+//! Values of known shape, eight bytes at a time: plain strings, short integers, short decimals.
+//!
+//! Everything here either understands a value completely or gives up on it, so that a slower path can have its say. It
+//! never accepts what that path would refuse.
+
+use super::{Fields, MAX_DEPTH, MAX_LAYER};
+use crate::{json, words::load};
+use prefix_indexer_models::Span;
+
+/// Numbers that stand for a value of an unknown field, beside the places in [`NAMES`](super::NAMES).
+pub(super) const OTHER_STRING: u8 = 13;
+pub(super) const OTHER_NUMBER: u8 = 14;
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// Where the string that begins behind a quote at `at` ends, unless it has an escape or a control character.
+#[inline]
+pub(super) fn string(bytes: &[u8], at: usize) -> Option<Span> {
+    const QUOTES: u64 = ONES * b'"' as u64;
+    const BACKSLASHES: u64 = ONES * b'\\' as u64;
+    const BLANKS: u64 = ONES * b' ' as u64;
+    if *bytes.get(at)? != b'"' {
+        return None;
+    }
+    let start = at + 1;
+    let mut end = start;
+    loop {
+        let word = load(bytes, end);
+        let (quote, backslash) = (word ^ QUOTES, word ^ BACKSLASHES);
+        // The lowest set bit is the first such byte; bits above it may be wrong.
+        let found = (quote.wrapping_sub(ONES) & !quote
+            | backslash.wrapping_sub(ONES) & !backslash
+            | word.wrapping_sub(BLANKS) & !word)
+            & HIGHS;
+        if found != 0 {
+            end += found.trailing_zeros() as usize / 8;
+            break;
+        }
+        end += 8;
+    }
+    let span = if start == end { Span::NONE } else { Span { start: start as u32, end: end as u32 } };
+    (*bytes.get(end)? == b'"').then_some(span)
+}
+
+/// The value and length of up to 18 digits without a superfluous zero in front.
+#[inline]
+fn digits(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+    const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+    let (mut value, mut length) = (0u64, 0);
+    loop {
+        let word = load(bytes, at + length) ^ (ONES * b'0' as u64);
+        let others = (word.wrapping_add(ONES * 0x76) | word) & HIGHS;
+        let count = (others.trailing_zeros() / 8) as usize;
+        if count > 0 {
+            // As if zeros were in front of fewer than eight.
+            value = value.wrapping_mul(POWERS[count & 15]).wrapping_add(eight(word << (64 - 8 * count)));
+            length += count;
+        }
+        if count < 8 {
+            break;
+        }
+        if length > 16 {
+            return None;
+        }
+    }
+    let superfluous = length > 1 && bytes.get(at) == Some(&b'0');
+    (length > 0 && length <= 18 && !superfluous).then_some((value, length))
+}
+
+/// The value of eight digits, one a byte, the first one lowest: neighbours are joined to pairs, fours, eight.
+#[inline]
+fn eight(digits: u64) -> u64 {
+    let pairs = (digits.wrapping_mul(10) + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    (fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff
+}
+
+#[inline]
+fn integer(bytes: &[u8], at: usize, max: u64) -> Option<(u64, usize)> {
+    let (value, length) = digits(bytes, at)?;
+    (value <= max).then_some((value, at + length))
+}
+
+/// A decimal. Up to 15 digits are an exact integer divided by an exact power of ten, which rounds as the standard library
+/// does; it reads the longer ones.
+#[inline]
+fn decimal(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
+    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let (whole, length) = digits(bytes, at)?;
+    let point = at + length;
+    if bytes.get(point) != Some(&b'.') {
+        return if length <= 15 && !exponent(bytes, point) { Some((whole as f64, point)) } else { long(bytes, at) };
+    }
+    let places = fraction_digits(bytes, point + 1);
+    let end = point + 1 + places;
+    if places == 0 || length + places > 15 || exponent(bytes, end) {
+        return long(bytes, at);
+    }
+    let mantissa = (0..places).step_by(8).fold(whole, |mantissa, from| {
+        let count = (places - from).min(8);
+        let word = load(bytes, point + 1 + from) ^ (ONES * b'0' as u64);
+        mantissa * 10u64.pow(count as u32) + eight(word << (64 - 8 * count))
+    });
+    Some((mantissa as f64 / POWERS[places & 15], end))
+}
+
+#[inline]
+fn exponent(bytes: &[u8], at: usize) -> bool {
+    matches!(bytes.get(at), Some(b'e' | b'E' | b'.'))
+}
+
+#[inline]
+fn fraction_digits(bytes: &[u8], at: usize) -> usize {
+    let mut length = 0;
+    loop {
+        let word = load(bytes, at + length) ^ (ONES * b'0' as u64);
+        let others = (word.wrapping_add(ONES * 0x76) | word) & HIGHS;
+        let count = (others.trailing_zeros() / 8) as usize;
+        length += count;
+        if count < 8 {
+            return length;
+        }
+    }
+}
+
+/// Any number that JSON allows.
+#[inline(never)]
+fn long(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
+    let rest = bytes.get(at..)?;
+    let number = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+    let length = rest.iter().take_while(number).count();
+    let value = json::float(std::str::from_utf8(&rest[..length]).ok()?).ok()?;
+    Some((value, at + length))
+}
+
+/// Reads the value of a field at `at` into `fields`. Returns where it ends; the caller checks what follows.
+#[inline]
+pub(super) fn value(bytes: &[u8], at: usize, field: u8, fields: &mut Fields) -> Option<usize> {
+    let behind = |span: Span, at: usize| if span.is_none() { at + 2 } else { span.end as usize + 1 };
+    macro_rules! text {
+        ($name:ident) => {{
+            fields.$name = string(bytes, at)?;
+            behind(fields.$name, at)
+        }};
+    }
+    macro_rules! whole {
+        ($name:ident, $max:expr) => {{
+            let (value, end) = integer(bytes, at, $max)?;
+            fields.$name = value as _;
+            end
+        }};
+    }
+    Some(match field {
+        0 => text!(prefix_id),
+        1 => text!(tenant),
+        2 => text!(model_id),
+        3 => whole!(layer, MAX_LAYER),
+        4 => whole!(page_start, MAX_LAYER),
+        5 => whole!(page_end, MAX_LAYER),
+        6 => whole!(bytes, u64::MAX),
+        7 => {
+            let (value, end) = decimal(bytes, at)?;
+            fields.latency_ms = value;
+            end
+        }
+        8 => whole!(timestamp_ms, u64::MAX),
+        9 => text!(parent_id),
+        10 => {
+            let (value, end) = integer(bytes, at, MAX_DEPTH)?;
+            fields.depth = Some(value as u32);
+            end
+        }
+        11 => text!(session_id),
+        12 => text!(event_id),
+        OTHER_STRING => behind(string(bytes, at)?, at),
+        _ => {
+            let negative = usize::from(bytes.get(at) == Some(&b'-'));
+            long(bytes, at + negative).filter(|_| bytes.get(at + negative) != Some(&b'-'))?.1
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn agrees(text: &str) {
+        let found = decimal(text.as_bytes(), 0).filter(|(_, end)| *end == text.len()).map(|(value, _)| value.to_bits());
+        let expected = json::float(text).ok().map(f64::to_bits);
+        match found {
+            Some(found) => assert_eq!(Some(found), expected, "{text}"),
+            // What it may leave to others: long integers, signs, and no number at all.
+            None => assert!(expected.is_none() || text.len() > 15 || text.starts_with(['-', '"']), "{text}"),
+        }
+    }
+
+    #[test]
+    fn decimals_are_read_as_by_the_standard_library() {
+        for text in ["0", "0.0", "0.1", "12.5", "999999999999999", "0.3", "123456.789012345", "1e3", "1.5E-3", "00.1"] {
+            agrees(text);
+        }
+        for text in [
+            "1.",
+            ".5",
+            "1e",
+            "1.2.3",
+            "12345678901234567890",
+            "0.1234567890123456789",
+            "1e999",
+            "-1",
+            "9007199254740993",
+        ] {
+            agrees(text);
+        }
+    }
+
+    #[test]
+    fn integers_stop_where_the_digits_do() {
+        for (text, expected) in [
+            ("7,", Some((7, 1))),
+            ("0}", Some((0, 1))),
+            ("12345678,", Some((12_345_678, 8))),
+            ("1700000000000 ", Some((1_700_000_000_000, 13))),
+            ("123456789012345678", Some((123_456_789_012_345_678, 18))),
+            ("1234567890123456789", None),
+            ("99999999999999999999999999", None),
+            ("01", None),
+            ("-1", None),
+            ("", None),
+            ("x", None),
+        ] {
+            assert_eq!(digits(text.as_bytes(), 0), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_stop_at_the_quote_and_give_up_on_escapes() {
+        for (text, expected) in [
+            ("\"abc\",", Some((1, 4))),
+            ("\"\"", Some((0, 0))),
+            ("\"abcdefgh\"", Some((1, 9))),
+            ("\"gr\u{fc}n \u{1f600} lang genug\"", Some((1, 22))),
+            ("\"a\\\"b\"", None),
+            ("\"a\nb\"", None),
+            ("\"a\u{1f}b\"", None),
+            ("\"abc", None),
+            ("abc", None),
+        ] {
+            assert_eq!(string(text.as_bytes(), 0), expected.map(|(start, end)| Span { start, end }), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_decimal_is_read_as_by_the_standard_library(text in "[0-9]{1,12}(\\.[0-9]{1,12})?([eE][+-]?[0-9]{1,3})?") {
+            agrees(&text);
+        }
+
+        #[test]
+        fn any_float_is_read_as_it_was_written(value in 0.0f64..1e12) {
+            agrees(&value.to_string());
+            agrees(&format!("{value:.3}"));
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Arrow's columns as the fields of events.
+
+use crate::{
+    error::Fault,
+    format::events::{Fields, MAX_DEPTH, MAX_LAYER, MAX_LONG, NAMES, REQUIRED},
+    rows::Rows,
+};
+use arrow::{
+    array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch},
+    buffer::NullBuffer,
+    compute::cast,
+    datatypes::{
+        DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
+        TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
+        UInt16Type, UInt32Type, UInt64Type,
+    },
+};
+use prefix_indexer_models::Span;
+use std::{collections::BTreeMap, fmt::Display};
+
+/// The values of a batch of rows, by field. Absent columns are empty.
+pub(super) struct Columns {
+    texts: [Vec<Span>; NAMES.len()],
+    wholes: [Vec<u64>; NAMES.len()],
+    latency_ms: Vec<f64>,
+    nulls: [Option<NullBuffer>; NAMES.len()],
+    seen: u16,
+    /// Rows with a value that no event can have, with the first such field.
+    pub(super) faults: BTreeMap<usize, Fault>,
+}
+
+const LATENCY: usize = 7;
+const DEPTH: usize = 10;
+
+impl Columns {
+    /// Takes the columns apart; strings go to the text of `rows`.
+    pub(super) fn new(records: &RecordBatch, rows: &mut Rows<'_>) -> Result<Columns, (&'static str, String)> {
+        let mut columns = Columns {
+            texts: Default::default(),
+            wholes: Default::default(),
+            latency_ms: Vec::new(),
+            nulls: Default::default(),
+            seen: 0,
+            faults: BTreeMap::new(),
+        };
+        for (field, name) in NAMES.into_iter().enumerate() {
+            let Some(array) = records.column_by_name(name) else { continue };
+            columns.seen |= 1 << field;
+            let nulls = array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+            if let Some(nulls) = nulls.as_ref().filter(|_| field < REQUIRED) {
+                for row in (0..nulls.len()).filter(|row| nulls.is_null(*row)) {
+                    columns.faults.entry(row).or_insert_with(|| Fault::new(name, "null"));
+                }
+            }
+            columns.nulls[field] = nulls;
+            let taken = match field {
+                0..=2 | 9 | 11 | 12 => texts(array, rows).map(|spans| columns.texts[field] = spans),
+                LATENCY => floats(array).map(|values| columns.latency_ms = values),
+                6 | 8 => columns.whole(array, field, MAX_LONG),
+                DEPTH => columns.whole(array, field, MAX_DEPTH),
+                _ => columns.whole(array, field, MAX_LAYER),
+            };
+            taken.map_err(|reason| (name, reason))?;
+        }
+        Ok(columns)
+    }
+
+    /// The values of a row that has no fault.
+    pub(super) fn fields(&self, row: usize) -> Fields {
+        let text = |field: usize| self.texts[field].get(row).copied().unwrap_or(Span::NONE);
+        let whole = |field: usize| self.wholes[field].get(row).copied().unwrap_or(0);
+        let depth_null = self.nulls[DEPTH].as_ref().is_some_and(|nulls| nulls.is_null(row));
+        Fields {
+            seen: self.seen,
+            prefix_id: text(0),
+            tenant: text(1),
+            model_id: text(2),
+            layer: whole(3) as u32,
+            page_start: whole(4) as u32,
+            page_end: whole(5) as u32,
+            bytes: whole(6),
+            latency_ms: self.latency_ms.get(row).copied().unwrap_or(0.0),
+            timestamp_ms: whole(8),
+            parent_id: text(9),
+            depth: (self.seen & 1 << DEPTH != 0 && !depth_null).then(|| whole(DEPTH) as u32),
+            session_id: text(11),
+            event_id: text(12),
+        }
+    }
+
+    fn whole(&mut self, array: &ArrayRef, field: usize, max: u64) -> Result<(), String> {
+        macro_rules! take {
+            ($type:ty) => {
+                self.values::<$type, _>(array, field, max, |value| {
+                    u64::try_from(value).map_err(|_| format!("{value} is negative"))
+                })
+            };
+            ($type:ty, $to_ms:expr) => {
+                self.values::<$type, _>(array, field, max, |value: i64| {
+                    let ms: Option<i64> = $to_ms(value);
+                    ms.and_then(|ms| u64::try_from(ms).ok()).ok_or_else(|| format!("{value} is out of range"))
+                })
+            };
+        }
+        let time = NAMES[field] == "timestamp_ms";
+        match array.data_type() {
+            DataType::Int8 => take!(Int8Type),
+            DataType::Int16 => take!(Int16Type),
+            DataType::Int32 => take!(Int32Type),
+            DataType::Int64 => take!(Int64Type),
+            DataType::UInt8 => take!(UInt8Type),
+            DataType::UInt16 => take!(UInt16Type),
+            DataType::UInt32 => take!(UInt32Type),
+            DataType::UInt64 => take!(UInt64Type),
+            DataType::Float32 => self.values::<Float32Type, _>(array, field, max, |value| integral(f64::from(value))),
+            DataType::Float64 => self.values::<Float64Type, _>(array, field, max, integral),
+            DataType::Timestamp(unit, _) if time => match unit {
+                TimeUnit::Second => take!(TimestampSecondType, |value: i64| value.checked_mul(1000)),
+                TimeUnit::Millisecond => take!(TimestampMillisecondType, Some),
+                TimeUnit::Microsecond => take!(TimestampMicrosecondType, |value: i64| Some(value.div_euclid(1000))),
+                TimeUnit::Nanosecond => take!(TimestampNanosecondType, |value: i64| Some(value.div_euclid(1_000_000))),
+            },
+            DataType::Dictionary(_, inner) if inner.is_numeric() => {
+                let plain = cast(array, inner).map_err(|error| error.to_string())?;
+                return self.whole(&plain, field, max);
+            }
+            other => return Err(format!("has type {other}, where integers belong")),
+        }
+        Ok(())
+    }
+
+    fn values<T: ArrowPrimitiveType, F>(&mut self, array: &ArrayRef, field: usize, max: u64, convert: F)
+    where
+        F: Fn(T::Native) -> Result<u64, String>,
+        T::Native: Display,
+    {
+        let (nulls, faults) = (&self.nulls[field], &mut self.faults);
+        let values = array.as_primitive::<T>().values().iter().enumerate().map(|(row, value)| {
+            let reason = match convert(*value) {
+                Ok(value) if value <= max => return value,
+                _ if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) => return 0,
+                Ok(value) => format!("{value} is larger than {max}"),
+                Err(reason) => reason,
+            };
+            faults.entry(row).or_insert_with(|| Fault::new(NAMES[field], reason));
+            0
+        });
+        self.wholes[field] = values.collect();
+    }
+}
+
+/// Frames of data turn whole numbers into floats when one of them is missing.
+fn integral(value: f64) -> Result<u64, String> {
+    if value.fract() != 0.0 || !value.is_finite() {
+        return Err(format!("{value} is not an integer"));
+    }
+    if value < 0.0 {
+        return Err(format!("{value} is negative"));
+    }
+    Ok(value as u64)
+}
+
+fn floats(array: &ArrayRef) -> Result<Vec<f64>, String> {
+    let numeric = match array.data_type() {
+        DataType::Dictionary(_, inner) => inner.is_numeric(),
+        other => other.is_numeric(),
+    };
+    if !numeric {
+        return Err(format!("has type {}, where numbers belong", array.data_type()));
+    }
+    let array = cast(array, &DataType::Float64).map_err(|error| error.to_string())?;
+    Ok(array.as_primitive::<Float64Type>().values().to_vec())
+}
+
+/// Where the strings of a column are in the text of `rows`; nulls and empty strings are nowhere.
+fn texts(array: &ArrayRef, rows: &mut Rows<'_>) -> Result<Vec<Span>, String> {
+    match array.data_type() {
+        DataType::Utf8 => {
+            let strings = array.as_string::<i32>();
+            let (offsets, bytes) = (strings.value_offsets(), strings.value_data());
+            let first = offsets.first().copied().unwrap_or(0);
+            let end = offsets.last().copied().unwrap_or(0);
+            let all = bytes.get(first as usize..end as usize).and_then(|all| std::str::from_utf8(all).ok());
+            let base = rows.own(all.ok_or_else(|| "is not valid UTF-8".to_owned())?).start;
+            let span = |pair: &[i32]| match pair {
+                [start, end] if start < end => {
+                    Span { start: base + (start - first) as u32, end: base + (end - first) as u32 }
+                }
+                _ => Span::NONE,
+            };
+            // What is under a null does not count.
+            let spans = offsets.windows(2).map(span);
+            Ok(match strings.nulls() {
+                None => spans.collect(),
+                Some(nulls) => {
+                    spans.zip(nulls.iter()).map(|(span, valid)| if valid { span } else { Span::NONE }).collect()
+                }
+            })
+        }
+        DataType::LargeUtf8 => Ok(one_by_one(array.as_string::<i64>().iter(), rows)),
+        DataType::Utf8View => Ok(one_by_one(array.as_string_view().iter(), rows)),
+        DataType::Dictionary(_, _) => {
+            let dictionary = array.as_any_dictionary();
+            let values = texts(dictionary.values(), rows)?;
+            let keys = dictionary.normalized_keys();
+            let nulls = dictionary.nulls();
+            let span = |(row, key): (usize, &usize)| {
+                let null = nulls.is_some_and(|nulls| nulls.is_null(row));
+                if null { Span::NONE } else { values.get(*key).copied().unwrap_or(Span::NONE) }
+            };
+            // A dictionary without values has only nulls, and its keys mean nothing.
+            Ok(if values.is_empty() {
+                vec![Span::NONE; array.len()]
+            } else {
+                keys.iter().enumerate().map(span).collect()
+            })
+        }
+        other => Err(format!("has type {other}, where strings belong")),
+    }
+}
+
+fn one_by_one<'a>(strings: impl Iterator<Item = Option<&'a str>>, rows: &mut Rows<'_>) -> Vec<Span> {
+    strings.map(|text| rows.own(text.unwrap_or(""))).collect()
+}
