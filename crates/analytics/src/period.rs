@@ -60,7 +60,7 @@ pub struct Period {
 /// The dominant period of some times of use; `None` under four distinct times and where there is no evidence of one.
 ///
 /// The times may come in any order; of many, the newest [`MAX_PERIOD_POINTS`] (after bursts have been made one point each) are used.
-/// Equal gaps of at least [`MIN_PERIOD_MS`] have that gap as their period, with strength 1. Takes some 0.1 ms for 64 times.
+/// Equal gaps of at least [`MIN_PERIOD_MS`] have that gap as their period, with strength 1. Takes 0.1 to 0.2 ms for 64 times.
 ///
 /// ```
 /// use prefix_indexer_analytics::dominant_period;
