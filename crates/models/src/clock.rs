@@ -12,9 +12,22 @@ use std::ops::Range;
 
 const PAIRS: usize = MAX_RUNGS / 2;
 
-/// The weights at one moment, and what is needed to move to another.
+/// The weights at one moment, and what is needed to move to another: how sums over a [`Ladder`] are added to.
+///
+/// ```
+/// use prefix_indexer_models::{Clock, Ladder};
+/// let ladder: Ladder = "1m,5m".parse()?;
+/// let mut clock = Clock::new(&ladder);
+/// let mut sums = [0.0; 2];
+/// clock.set(300_000);
+/// clock.add(None, &mut sums, 1.0);
+/// clock.set(600_000);
+/// clock.add(Some(300_000), &mut sums, 1.0);
+/// assert_eq!(ladder.score(1, 600_000, sums[1], 600_000), 1.5);
+/// # Ok::<(), prefix_indexer_models::LadderError>(())
+/// ```
 #[derive(Debug, Clone)]
-pub(crate) struct Clock {
+pub struct Clock {
     rungs: usize,
     half_life: [[f64; 2]; PAIRS],
     /// 1 / half-life.
@@ -30,7 +43,8 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn new(ladder: &Ladder) -> Clock {
+    /// The weights of a ladder at time 0; to be [set](Self::set) first.
+    pub fn new(ladder: &Ladder) -> Clock {
         let mut clock = Clock {
             rungs: ladder.len(),
             half_life: [[1.0; 2]; PAIRS],
@@ -52,9 +66,9 @@ impl Clock {
         clock
     }
 
-    /// Moves to `now_ms`.
+    /// Moves to `now_ms`, forwards or backwards.
     #[inline]
-    pub(crate) fn set(&mut self, now_ms: u64) {
+    pub fn set(&mut self, now_ms: u64) {
         if !self.same.contains(&now_ms) {
             self.enter_spans(now_ms);
         } else if self.now_ms == now_ms {
@@ -87,7 +101,7 @@ impl Clock {
     /// Adds a use of `weight` now to the sums of a prefix last used at `last_ms`, none if this is its first use; its last
     /// use is then the later of the two.
     #[inline]
-    pub(crate) fn add(&self, last_ms: Option<u64>, sums: &mut [f64], weight: f64) {
+    pub fn add(&self, last_ms: Option<u64>, sums: &mut [f64], weight: f64) {
         match last_ms {
             Some(last_ms) if !self.same.contains(&last_ms) => self.add_across_spans(last_ms, sums, weight),
             _ => {

@@ -185,6 +185,13 @@ impl Rank {
         Rank { whole: last_seen_ms.min(MAX_INTEGER) as i64 - Rank::MIDDLE, mantissa: 0 }
     }
 
+    /// The place of a score of `value * 2^exponent`, for scores that themselves would leave the range of f64. Scores of at most
+    /// 0 (and what is not a number) are all last.
+    pub fn of_score(value: f64, exponent: i64) -> Rank {
+        let (whole, mantissa) = if value > 0.0 { split(value) } else { (0, 0) };
+        if mantissa == 0 { Rank::LAST } else { Rank { whole: whole.saturating_add(exponent), mantissa } }
+    }
+
     /// An integer that orders almost like the rank does: where two differ, so do the ranks, the same way; where they are
     /// equal, the ranks have to be compared. For sorting by machine words.
     ///
@@ -298,6 +305,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn ranks_of_scores_order_like_the_scores() {
+        let ascending = [-1.0, 0.0, 1e-310, 1e-300, 0.5, 1.0, 1.0 + f64::EPSILON, 1.5, 2.0, 3e12, 1e300, f64::INFINITY];
+        for (i, a) in ascending.into_iter().enumerate().skip(1) {
+            for b in &ascending[i..] {
+                assert_eq!(Rank::of_score(a, 7).cmp(&Rank::of_score(*b, 7)), a.total_cmp(b), "{a} {b}");
+            }
+        }
+        assert_eq!(Rank::of_score(3.0, -5000), Rank::of_score(1.5, -4999));
+        assert_eq!(Rank::of_score(f64::NAN, 0), Rank::LAST);
+        assert_eq!(Rank::of_score(-1.0, 0), Rank::LAST);
     }
 
     #[test]

@@ -23,8 +23,10 @@ mod tally;
 mod utility;
 
 pub use batch::{EventBatch, EventColumns, ScopeSpans, Span};
+pub use clock::Clock;
 pub use error::{EventError, LadderError, SpecError};
 pub use event::{EventRef, MAX_INTEGER, PrefixEvent};
+pub use exp2::{exp2, exp2_parts};
 pub use gaps::{GAP_BOUNDS_MS, GAP_SMOOTHING, Gaps};
 pub use key::{KeyPolicy, PrefixKey};
 pub use ladder::{Ladder, MAX_RUNGS, Rank, parse_duration_ms};

@@ -1,5 +1,4 @@
 //! A program that depends on the facade alone.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use prefix_indexer::{
     IndexReader, IndexSpec, IndexerOptions, Inputs, NativeEngine, OpenOptions, PrefixIndexer, Query, StoreKind,

@@ -2,7 +2,7 @@
 //!
 //! Whatever is read has its page verified first and its bounds checked, so that bytes which are not what was written are an
 //! error wherever they are met. Rows come by number; lists of numbers and the tables that lead to them are in
-//! [`scopes`](self::scopes).
+//! [`scopes`].
 
 mod build;
 mod offsets;

@@ -97,7 +97,7 @@ fn forget(fields: &mut Fields, field: u8) {
     }
 }
 
-/// The place of a key in [`NAMES`](super::NAMES).
+/// The place of a key in [`NAMES`].
 ///
 /// In random order every branch on the key would be a wrong guess, so there is none: the first eight bytes of a name lead
 /// to the only name that it can be.

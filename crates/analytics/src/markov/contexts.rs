@@ -1,0 +1,126 @@
+//! What followed which context, in decayed counts and bounded memory.
+
+use super::{MarkovConfig, Scope};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The counts of all contexts of all tenants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound(serialize = "S: Serialize", deserialize = "S: Deserialize<'de> + Ord + Clone"))]
+pub(super) struct Contexts<S> {
+    pub(super) config: MarkovConfig,
+    /// Observations so far: the clock of the decay.
+    clock: u64,
+    pairs: usize,
+    /// Contexts newest symbol first, so that those which end alike lie together.
+    #[serde(with = "super::lists")]
+    after: BTreeMap<(Scope, Vec<S>), Vec<Successor<S>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Successor<S> {
+    symbol: S,
+    count: f64,
+    /// When the count was last brought up to date.
+    clock: u64,
+}
+
+impl<S: Ord + Clone> Contexts<S> {
+    pub(super) fn new(config: MarkovConfig) -> Contexts<S> {
+        Contexts { config, clock: 0, pairs: 0, after: BTreeMap::new() }
+    }
+
+    pub(super) fn pairs(&self) -> usize {
+        self.pairs
+    }
+
+    pub(super) fn observe(&mut self, scope: Scope, context: &[S], next: &S) {
+        self.clock += 1;
+        for length in 0..=context.len().min(self.config.order()) {
+            let key = (scope, last(context, length));
+            let decay = Decay { clock: self.clock, half_life: self.config.half_life };
+            let successors = self.after.entry(key).or_default();
+            if let Some(known) = successors.iter_mut().find(|successor| successor.symbol == *next) {
+                known.count = decay.now(known) + 1.0;
+                known.clock = self.clock;
+                continue;
+            }
+            let new = Successor { symbol: next.clone(), count: 1.0, clock: self.clock };
+            if successors.len() < self.config.max_successors.max(1) {
+                successors.push(new);
+                self.pairs += 1;
+            } else if let Some(least) = successors.iter_mut().min_by(|a, b| decay.order(a, b)) {
+                *least = new;
+            }
+        }
+        if self.pairs > self.config.max_pairs {
+            self.evict();
+        }
+    }
+
+    /// Drops the contexts with the least evidence until an eighth of the room is free. Ties: longer contexts first, which
+    /// shorter ones can stand in for.
+    fn evict(&mut self) {
+        let decay = Decay { clock: self.clock, half_life: self.config.half_life };
+        let total = |successors: &[Successor<S>]| successors.iter().map(|successor| decay.now(successor)).sum::<f64>();
+        let keep = self.config.max_pairs - self.config.max_pairs / 8;
+        let mut values: Vec<_> =
+            self.after.iter().map(|(key, successors)| (total(successors), key.clone(), successors.len())).collect();
+        values.sort_unstable_by(|a, b| {
+            let by_value = a.0.total_cmp(&b.0);
+            by_value.then_with(|| b.1.1.len().cmp(&a.1.1.len())).then_with(|| a.1.cmp(&b.1))
+        });
+        for (_, key, pairs) in values {
+            if self.pairs <= keep {
+                break;
+            }
+            self.after.remove(&key);
+            self.pairs = self.pairs.saturating_sub(pairs);
+        }
+    }
+
+    pub(super) fn predict(&self, scope: Scope, context: &[S], count: usize) -> Vec<(S, f64)> {
+        let decay = Decay { clock: self.clock, half_life: self.config.half_life };
+        let mut probabilities: BTreeMap<&S, f64> = BTreeMap::new();
+        for length in 0..=context.len().min(self.config.order()) {
+            // A context that was never seen says nothing, and neither do those that end with it.
+            let Some(successors) = self.after.get(&(scope, last(context, length))) else { continue };
+            let counts = successors.iter().map(|successor| (&successor.symbol, decay.now(successor)));
+            let (mut total, mut distinct) = (0.0, 0.0);
+            for (_, count) in counts.clone() {
+                total += count;
+                distinct += f64::min(count, 1.0);
+            }
+            probabilities.values_mut().for_each(|probability| *probability *= distinct / (total + distinct));
+            for (symbol, count) in counts {
+                *probabilities.entry(symbol).or_default() += count / (total + distinct);
+            }
+        }
+        let mut best: Vec<(&S, f64)> =
+            probabilities.into_iter().filter(|(_, probability)| *probability > 0.0).collect();
+        best.sort_by(|a, b| b.1.total_cmp(&a.1));
+        best.into_iter().take(count).map(|(symbol, probability)| (symbol.clone(), probability)).collect()
+    }
+}
+
+/// The last symbols of a context, the newest first.
+fn last<S: Clone>(context: &[S], length: usize) -> Vec<S> {
+    context.iter().rev().take(length).cloned().collect()
+}
+
+#[derive(Clone, Copy)]
+struct Decay {
+    clock: u64,
+    half_life: u32,
+}
+
+impl Decay {
+    fn now<S>(self, successor: &Successor<S>) -> f64 {
+        let age = self.clock.saturating_sub(successor.clock) as f64;
+        successor.count * (-age / f64::from(self.half_life.max(1))).exp2()
+    }
+
+    fn order<S: Ord>(self, a: &Successor<S>, b: &Successor<S>) -> std::cmp::Ordering {
+        self.now(a).total_cmp(&self.now(b)).then_with(|| a.clock.cmp(&b.clock)).then_with(|| a.symbol.cmp(&b.symbol))
+    }
+}

@@ -1,0 +1,97 @@
+//! Which prefix a session asks for next.
+
+use super::{MAX_ORDER, MarkovConfig, Runs, Scope, contexts::Contexts, scope};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Predicts the prefix that the next request of a session goes on from.
+///
+/// A request counts as one symbol: the [run](Runs) of the deepest of its blocks that was known before, that is the prefix it
+/// could have found in a cache. What a question adds at the end of a prompt is new each time and predicts nothing.
+/// Tenants never see each other's counts; a session goes on from its own last requests with what all sessions of the tenant
+/// have taught.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PrefixMarkov {
+    runs: Runs,
+    contexts: Contexts<u32>,
+    #[serde(with = "super::lists")]
+    sessions: BTreeMap<Scope, Session>,
+    requests: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct Session {
+    /// Oldest first, at most [`MAX_ORDER`].
+    recent: Vec<u32>,
+    /// Number of its last request.
+    last: u64,
+}
+
+impl Default for PrefixMarkov {
+    fn default() -> PrefixMarkov {
+        PrefixMarkov::new(MarkovConfig::default())
+    }
+}
+
+impl PrefixMarkov {
+    /// A predictor that has seen nothing.
+    pub fn new(config: MarkovConfig) -> PrefixMarkov {
+        PrefixMarkov { runs: Runs::default(), contexts: Contexts::new(config), sessions: BTreeMap::new(), requests: 0 }
+    }
+
+    /// Learns from a request: its blocks root first, numbered as [`Runs`] wants them. Requests without a session are one
+    /// session of their tenant. Some microseconds.
+    pub fn observe(&mut self, tenant: &str, session: Option<&str>, chain: &[u32]) {
+        let known = self.runs.add(chain);
+        let deepest = chain.get(known.saturating_sub(1));
+        let Some(symbol) = deepest.and_then(|&block| self.runs.run_of(block)) else { return };
+        self.requests += 1;
+        let session = self.sessions.entry(session_scope(tenant, session)).or_default();
+        self.contexts.observe(scope(tenant, ""), &session.recent, &symbol);
+        if session.recent.len() == MAX_ORDER {
+            session.recent.remove(0);
+        }
+        session.recent.push(symbol);
+        session.last = self.requests;
+        if self.sessions.len() > self.contexts.config.max_sessions {
+            self.forget_silent_sessions();
+        }
+    }
+
+    /// Forgets the eighth of the sessions that has been silent longest.
+    fn forget_silent_sessions(&mut self) {
+        let keep = self.contexts.config.max_sessions - self.contexts.config.max_sessions / 8;
+        let mut last: Vec<u64> = self.sessions.values().map(|session| session.last).collect();
+        last.sort_unstable_by(|a, b| b.cmp(a));
+        let oldest = keep.checked_sub(1).and_then(|index| last.get(index).copied()).unwrap_or(u64::MAX);
+        self.sessions.retain(|_, session| session.last >= oldest);
+    }
+
+    /// The `count` prefixes that the session's next request most probably goes on from, by the first block of their last
+    /// run, with their probabilities. [`runs`](Self::runs) knows the blocks of a run and what comes before it.
+    pub fn predict(&self, tenant: &str, session: Option<&str>, count: usize) -> Vec<(u32, f64)> {
+        let session = self.sessions.get(&session_scope(tenant, session));
+        let recent = session.map_or(&[][..], |session| &session.recent);
+        self.contexts.predict(scope(tenant, ""), recent, count)
+    }
+
+    /// The blocks known, contracted.
+    pub fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    /// Pairs of a context and a run that are kept.
+    pub fn pairs(&self) -> usize {
+        self.contexts.pairs()
+    }
+
+    /// Sessions that are remembered.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+}
+
+fn session_scope(tenant: &str, session: Option<&str>) -> Scope {
+    // No session is told from one with an empty name.
+    scope(tenant, &session.map_or(String::new(), |session| format!("={session}")))
+}

@@ -1,0 +1,33 @@
+//! What each fixed formula recovers after a restart: `restart TRACE [JSON]`.
+
+use prefix_indexer_simulator::{Trace, scenarios::restart};
+use prefix_indexer_traces::{Inputs, TraceOptions};
+use std::time::Instant;
+
+#[expect(clippy::print_stdout, reason = "an example talks to people")]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().ok_or("usage: restart TRACE [JSON]")?;
+    let trace = Trace::load(Inputs::from_args([path])?.open(TraceOptions::default(), |_| Vec::new()), |_| ())?;
+    let options = restart::Options::default();
+    let started = Instant::now();
+    let mut rankers = restart::formula_rankers(None)?;
+    let report = restart::run(&trace, &options, &mut rankers)?;
+    let elapsed = started.elapsed();
+    if let Some(json) = arguments.next() {
+        std::fs::write(json, serde_json::to_vec(&report)?)?;
+    }
+    let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.1}", share * 100.0));
+    for rows in report.rows.chunk_by(|a, b| a.policy == b.policy) {
+        let cells: Vec<String> = rows.iter().map(|row| percent(row.recovered)).collect();
+        println!("{:24}{}", rows[0].policy, cells.join("\t"));
+    }
+    println!();
+    for summary in &report.summary {
+        let [mean, low, high, gap] =
+            [summary.recovered, summary.recovered_low, summary.recovered_high, summary.worst_gap].map(percent);
+        println!("{:24}{mean}  [{low}, {high}]  worst gap {gap}", summary.policy);
+    }
+    println!("{elapsed:.2?}");
+    Ok(())
+}
