@@ -1,5 +1,9 @@
 //! Events in columns: what readers yield, the log stores and tables fold.
 
+mod slices;
+
+pub use slices::EventSlices;
+
 use crate::{EventRef, IndexSpec, PrefixEvent, Utility};
 use std::ops::Range;
 
@@ -17,10 +21,12 @@ impl Span {
     pub const NONE: Span = Span { start: 0, end: 0 };
 
     /// Whether this is the empty span.
+    #[inline]
     pub fn is_none(self) -> bool {
         self.start >= self.end
     }
 
+    #[inline]
     fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
@@ -86,6 +92,7 @@ impl EventBatch {
     }
 
     /// Number of events.
+    #[inline]
     pub fn len(&self) -> usize {
         self.timestamp_ms.len()
     }
@@ -150,10 +157,12 @@ impl EventBatch {
     }
 
     /// The string of a span. Spans of another batch give another string or, outside the text, the empty one.
+    #[inline]
     pub fn str(&self, span: Span) -> &str {
         self.text.get(span.range()).unwrap_or("")
     }
 
+    #[inline]
     fn optional(&self, span: Span) -> Option<&str> {
         (!span.is_none()).then(|| self.str(span))
     }
@@ -174,6 +183,7 @@ impl EventBatch {
     }
 
     /// A new number for a tenant and model, whether or not equal ones have one.
+    #[inline]
     pub fn push_scope(&mut self, scope: ScopeSpans) -> u32 {
         self.scopes.push(scope);
         (self.scopes.len() - 1) as u32
@@ -185,6 +195,7 @@ impl EventBatch {
     }
 
     /// Appends a valid event whose strings are in the text.
+    #[inline]
     pub fn push_columns(&mut self, event: EventColumns) {
         self.prefix_id.push(event.prefix_id);
         self.parent_id.push(event.parent_id);
@@ -311,31 +322,38 @@ impl EventBatch {
 
     // Column access for the folding loop of `table`, which reads only what it needs.
 
+    #[inline]
     pub(crate) fn prefix_id_at(&self, index: usize) -> &str {
         self.str(self.prefix_id[index])
     }
 
+    #[inline]
     pub(crate) fn prefix_id_bytes_at(&self, index: usize) -> &[u8] {
         self.text.as_bytes().get(self.prefix_id[index].range()).unwrap_or(&[])
     }
 
+    #[inline]
     pub(crate) fn parent_id_at(&self, index: usize) -> Option<&str> {
         self.optional(self.parent_id[index])
     }
 
+    #[inline]
     pub(crate) fn scope_at(&self, index: usize) -> u32 {
         self.scope[index]
     }
 
+    #[inline]
     pub(crate) fn depth_at(&self, index: usize) -> Option<u32> {
         let depth = self.depth[index];
         (depth != NO_DEPTH).then_some(depth)
     }
 
+    #[inline]
     pub(crate) fn bands_at(&self, index: usize, spec: &IndexSpec) -> (u32, u32) {
         spec.key_policy.bands(self.layer[index], self.page_start[index])
     }
 
+    #[inline]
     pub(crate) fn use_at(&self, index: usize, utility: Utility) -> Use {
         let (bytes, latency_ms) = (self.bytes[index], self.latency_ms[index]);
         Use {

@@ -101,6 +101,7 @@ pub struct KeyPolicy {
 
 impl KeyPolicy {
     /// First layer and first page of the bands that a range starting at `(layer, page_start)` belongs to.
+    #[inline]
     pub fn bands(self, layer: u32, page_start: u32) -> (u32, u32) {
         let clamp = |value: u32, band: Option<NonZeroU32>| band.map_or(0, |band| value / band * band.get());
         (clamp(layer, self.layer_band), clamp(page_start, self.page_band))

@@ -71,6 +71,7 @@ struct TextRef(u64);
 impl TextRef {
     const NONE: TextRef = TextRef(0);
 
+    #[inline]
     fn range(self) -> std::ops::Range<usize> {
         let start = (self.0 >> 24) as usize;
         start..start + (self.0 & 0xff_ffff) as usize

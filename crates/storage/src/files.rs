@@ -69,6 +69,15 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), StorageError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("cannot sync", dir))
 }
 
+/// Makes the directories that are missing in `dir`, durably: one sync for all of them.
+pub(crate) fn create_dirs<'n>(dir: &Path, names: impl IntoIterator<Item = &'n str>) -> Result<(), StorageError> {
+    for name in names {
+        let path = dir.join(name);
+        fs::create_dir_all(&path).map_err(io_error("cannot create", &path))?;
+    }
+    sync_dir(dir)
+}
+
 /// Makes a directory if there is none, durably.
 pub(crate) fn create_dir(dir: &Path) -> Result<(), StorageError> {
     fs::create_dir_all(dir).map_err(io_error("cannot create", dir))?;

@@ -7,7 +7,7 @@ use crate::{
     words::{is_same, load},
 };
 use memchr::memchr;
-use prefix_indexer_models::{EventBatch, EventColumns, ScopeSpans, Span};
+use prefix_indexer_models::{EventBatch, EventColumns, EventSlices, ScopeSpans, Span};
 use std::sync::Arc;
 
 /// Bad lines that a report describes; the rest is counted.
@@ -17,7 +17,7 @@ const DESCRIBED: usize = 16;
 const SCOPES: usize = 32;
 
 /// Tenants and models that are found without looking through the others.
-const RECENT: usize = 64;
+const RECENT: usize = 256;
 
 /// No part of any text.
 const NOWHERE: Span = Span { start: u32::MAX, end: u32::MAX };
@@ -137,6 +137,12 @@ impl<'a> Rows<'a> {
         self.at = end + 1;
     }
 
+    /// Appends valid rows of a format without lines.
+    pub(crate) fn push_rows(&mut self, events: &EventSlices<'_>) {
+        self.line += events.prefix_id.len() as u64;
+        self.batch.extend_columns(events);
+    }
+
     /// Goes to the next row of a format without lines.
     pub(crate) fn next_row(&mut self) {
         self.line += 1;
@@ -223,6 +229,10 @@ impl<'a> Rows<'a> {
         let hash = (end(tenant).wrapping_mul(MIX) ^ end(model_id)).wrapping_mul(MIX);
         let recent = (hash >> 32) as usize % RECENT;
         let (known_tenant, known_model, number) = self.recent_scopes[recent];
+        // Strings of a dictionary are in one place.
+        if tenant == known_tenant && model_id == known_model {
+            return number;
+        }
         if is_same(text, tenant, known_tenant) && is_same(text, model_id, known_model) {
             return number;
         }
@@ -248,6 +258,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Appends a valid event.
+    #[inline]
     pub(crate) fn push(&mut self, event: EventColumns) {
         self.batch.push_columns(event);
     }

@@ -86,8 +86,7 @@ impl Stream {
     pub(crate) fn fill(&mut self, cursor: &Cursor) {
         // Usually up to a whole buffer; a line that is longer than one doubles it each time.
         let wanted = CHUNK.checked_sub(self.ahead.len()).filter(|room| *room >= CHUNK / 2).unwrap_or(self.ahead.len());
-        self.ahead.reserve(wanted);
-        match (&mut self.reader).take(wanted as u64).read_to_end(&mut self.ahead) {
+        match self.read_ahead(wanted) {
             Ok(read) => self.ended = read == 0,
             Err(error) if self.live && error.kind() == io::ErrorKind::WouldBlock => self.ended = true,
             Err(source) => {
@@ -105,6 +104,24 @@ impl Stream {
                 });
             }
         }
+    }
+
+    /// Appends up to `wanted` bytes to what is ahead, in as few reads as the input allows, and returns how many came before
+    /// its end. What came before an error is there, too.
+    fn read_ahead(&mut self, wanted: usize) -> io::Result<usize> {
+        let start = self.ahead.len();
+        let mut filled = start;
+        self.ahead.resize(start + wanted, 0);
+        let outcome = loop {
+            match self.ahead.get_mut(filled..).filter(|room| !room.is_empty()).map(|room| self.reader.read(room)) {
+                None | Some(Ok(0)) => break Ok(filled - start),
+                Some(Ok(read)) => filled += read,
+                Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Some(Err(error)) => break Err(error),
+            }
+        };
+        self.ahead.truncate(filled);
+        outcome
     }
 
     /// Reads until a line end is ahead, or the end of the stream. Returns where the last line end is.

@@ -220,6 +220,10 @@ fn rows_that_are_no_events_are_bad_by_number() {
             "2: latency_ms: NaN is not a finite number of at least 0",
         ),
         (
+            with(&plain, "latency_ms", Float64Array::from(vec![1.0, -0.5, 2.0])),
+            "2: latency_ms: -0.5 is not a finite number of at least 0",
+        ),
+        (
             with(&plain, "latency_ms", Float64Array::from(vec![1.0, f64::INFINITY, 2.0])),
             "2: latency_ms: inf is not a finite number of at least 0",
         ),

@@ -30,9 +30,7 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Box<dyn IndexSto
     let lock = WriterLock::acquire(dir)?;
     let manifest = Manifest::load(dir)?;
     options.check_spec(&manifest.spec)?;
-    for kind in [files::SEGMENT_DIR, files::SIDE_DIR, files::LOG_DIR] {
-        files::create_dir(&dir.join(kind))?;
-    }
+    files::create_dirs(dir, [files::SEGMENT_DIR, files::SIDE_DIR, files::LOG_DIR])?;
     remove_leftovers(dir, &manifest)?;
 
     let mut segments = Vec::with_capacity(manifest.segments.len());
@@ -84,9 +82,7 @@ fn create(dir: &Path, spec: &IndexSpec) -> Result<(), StorageError> {
         let what = "the manifest is missing, but there are segments".to_owned();
         return Err(StorageError::Corrupt { path: dir.join(files::MANIFEST), offset: 0, what });
     }
-    for kind in [files::SEGMENT_DIR, files::SIDE_DIR, files::LOG_DIR] {
-        files::create_dir(&dir.join(kind))?;
-    }
+    files::create_dirs(dir, [files::SEGMENT_DIR, files::SIDE_DIR, files::LOG_DIR])?;
     let manifest = Manifest::new(spec.clone());
     if !files::names(&dir.join(files::LOG_DIR))?.is_empty()
         && log::read(dir, manifest.log_from, |_| Ok(()))?.records > 0

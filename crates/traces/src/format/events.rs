@@ -173,7 +173,7 @@ impl Fields {
             && required.into_iter().all(|span| (1..SHORT).contains(&length(span)))
             && optional.into_iter().all(|span| length(span) < SHORT)
             && self.page_start <= self.page_end
-            && self.latency_ms < f64::MAX
+            && (0.0..f64::MAX).contains(&self.latency_ms)
             && (self.parent_id.is_none() || text(self.parent_id) != text(self.prefix_id))
     }
 

@@ -42,6 +42,9 @@ const WHOLE_GROUP: usize = 2 * PIECE;
 /// Rows read at a time from a large group without index.
 const BATCH: usize = 16 << 10;
 
+/// Rows decoded at a time: what lies between the file and the events stays in the nearest caches.
+const DECODED: usize = 4 << 10;
+
 /// Cuts a Parquet file into row ranges.
 pub(crate) struct RowCutter {
     shared: Shared,
@@ -179,7 +182,7 @@ impl RowRange {
             RowRange::Read(records) => events(&records, name, &mut rows)?,
             RowRange::Stored { file, group, from, rows: count } => {
                 let mut seen = 0;
-                let mut reader = file.read(group, from, Some(count), count)?;
+                let mut reader = file.read(group, from, Some(count), count.min(DECODED))?;
                 while let Some(records) = guarded(|| reader.next().transpose().map_err(Into::into))
                     .map_err(|error| file.broken(first_row - 1 + seen as u64, &error))?
                 {
@@ -201,6 +204,9 @@ fn events(records: &RecordBatch, name: &Arc<str>, rows: &mut Rows<'_>) -> Result
         column,
         reason,
     })?;
+    if columns.append(rows) {
+        return Ok(());
+    }
     let mut faults = std::mem::take(&mut columns.faults).into_iter().peekable();
     for index in 0..records.num_rows() {
         rows.next_row();

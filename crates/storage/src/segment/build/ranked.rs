@@ -11,7 +11,7 @@ use prefix_indexer_models::{Ladder, PrefixKey, Rank};
 use std::ops::Range;
 
 /// Partitions are ranked together up to this many rows.
-const GROUP: usize = 1 << 14;
+const GROUP: usize = 1 << 13;
 
 /// Of partitions up to this size, what ranking needs is copied once for all rungs; larger ones are ranked rung by rung
 /// from the table, to save memory.

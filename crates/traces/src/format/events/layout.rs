@@ -6,7 +6,7 @@ use crate::words::load;
 /// Layouts remembered: lines with and without the optional fields, mostly.
 const REMEMBERED: usize = 8;
 
-/// Lines in a row that no layout fits before new ones are learned only now and then: the order of fields is random.
+/// Lines in a row that no layout fits before layouts are tried and learned only now and then: the order of fields is random.
 const PATIENCE: u32 = 16;
 const RETRY: u32 = 64;
 
@@ -136,6 +136,9 @@ impl Layouts {
     /// Lines with and without an optional field are alike up to there, so the next layout goes on where one gives up.
     #[inline]
     pub(super) fn read(&mut self, bytes: &[u8], start: usize) -> Option<(Fields, usize)> {
+        if self.misses > PATIENCE {
+            return None;
+        }
         let begin = || Progress { slot: 0, at: start, fields: Fields::default() };
         let (mut progress, mut last) = (begin(), None);
         let (before, behind) = self.layouts.split_at_checked(self.newest)?;
@@ -178,6 +181,8 @@ impl Layouts {
         if !std::mem::take(&mut self.draft.usable) || self.draft.seen == 0 {
             return;
         }
+        // The next line shows whether it was worth it.
+        self.misses = self.misses.min(PATIENCE);
         match self.layouts.get_mut(self.next) {
             Some(oldest) => std::mem::swap(oldest, &mut self.draft),
             None => self.layouts.push(std::mem::take(&mut self.draft)),

@@ -15,7 +15,7 @@ use arrow::{
         UInt16Type, UInt32Type, UInt64Type,
     },
 };
-use prefix_indexer_models::Span;
+use prefix_indexer_models::{EventSlices, Span};
 use std::{collections::BTreeMap, fmt::Display};
 
 /// The values of a batch of rows, by field. Absent columns are empty.
@@ -63,6 +63,44 @@ impl Columns {
             taken.map_err(|reason| (name, reason))?;
         }
         Ok(columns)
+    }
+
+    /// Appends all rows at once if every one of them is surely a valid event. Says whether it did.
+    pub(super) fn append(&self, rows: &mut Rows<'_>) -> bool {
+        const ALL: u16 = (1 << REQUIRED) - 1;
+        const SHORT: u32 = 1 << 16;
+        const PARENT: usize = 9;
+        let [prefix_id, tenant, model_id, .., session_id, event_id] = &self.texts;
+        let [_, _, _, layer, page_start, page_end, bytes, _, timestamp_ms, ..] = &self.wholes;
+        let named = |spans: &[Span]| spans.iter().all(|span| (1..SHORT).contains(&span.end.wrapping_sub(span.start)));
+        let short = |spans: &[Span]| spans.iter().all(|span| span.end.wrapping_sub(span.start) < SHORT);
+        // Rows without a depth, and parents to compare with, are looked at one by one.
+        let valid = self.seen & (ALL | 1 << PARENT) == ALL
+            && self.nulls[DEPTH].is_none()
+            && self.faults.is_empty()
+            && [prefix_id, tenant, model_id].into_iter().all(|spans| named(spans))
+            && [session_id, event_id].into_iter().all(|spans| short(spans))
+            && page_start.iter().zip(page_end).all(|(start, end)| start <= end)
+            && self.latency_ms.iter().all(|value| (0.0..f64::MAX).contains(value));
+        if valid {
+            let scopes = tenant.iter().zip(model_id).map(|(tenant, model_id)| rows.scope(*tenant, *model_id));
+            let scope: Vec<u32> = scopes.collect();
+            rows.push_rows(&EventSlices {
+                prefix_id,
+                parent_id: &[],
+                session_id,
+                event_id,
+                scope: &scope,
+                layer,
+                page_start,
+                page_end,
+                depth: &self.wholes[DEPTH],
+                bytes,
+                timestamp_ms,
+                latency_ms: &self.latency_ms,
+            });
+        }
+        valid
     }
 
     /// The values of a row that has no fault.
@@ -201,6 +239,13 @@ fn texts(array: &ArrayRef, rows: &mut Rows<'_>) -> Result<Vec<Span>, String> {
         DataType::Utf8View => Ok(one_by_one(array.as_string_view().iter(), rows)),
         DataType::Dictionary(_, _) => {
             let dictionary = array.as_any_dictionary();
+            let strings =
+                matches!(dictionary.values().data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+            if strings && dictionary.values().len() > array.len() {
+                // Most of it is of other rows.
+                let plain = cast(array, &DataType::Utf8).map_err(|error| error.to_string())?;
+                return texts(&plain, rows);
+            }
             let values = texts(dictionary.values(), rows)?;
             let keys = dictionary.normalized_keys();
             let nulls = dictionary.nulls();
