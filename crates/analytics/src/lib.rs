@@ -23,7 +23,7 @@ mod warmer;
 pub use divergence::Divergence;
 pub use engine::{Aggregate, AggregationEngine, native::NativeEngine};
 pub use freshness::Freshness;
-pub use lifetable::{LifeTable, Reliability, ReliabilityRow, ReuseModel, Waiting};
+pub use lifetable::{Expectations, LifeTable, Reliability, ReliabilityRow, ReuseModel, Waiting};
 pub use markov::{MAX_ORDER, Markov, MarkovConfig, PrefixMarkov, Runs};
 pub use metrics::{Metrics, PlanPrecision};
 pub use patterns::{AccessPattern, HotKey, UseTimes, next_use_ms, top_hot, uses_per_hour};

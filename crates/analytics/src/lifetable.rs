@@ -20,6 +20,7 @@ mod risk;
 mod waiting;
 
 pub use classes::Waiting;
+pub use expectation::Expectations;
 pub use model::ReuseModel;
 pub use reliability::{Reliability, ReliabilityRow};
 pub(crate) use risk::{Outcome, RiskTable};

@@ -2,7 +2,7 @@
 
 use super::{
     classes::{USE_CLASSES, Waiting},
-    expectation,
+    expectation::Expectations,
     risk::CumulativeHazard,
 };
 
@@ -47,7 +47,7 @@ impl ReuseModel {
     }
 
     /// Expected numbers of uses within windows of one length, for many prefixes.
-    pub fn expectations(&self, window_ms: u64) -> expectation::Expectations<'_> {
-        expectation::Expectations::new(self, window_ms)
+    pub fn expectations(&self, window_ms: u64) -> Expectations<'_> {
+        Expectations::new(self, window_ms)
     }
 }
