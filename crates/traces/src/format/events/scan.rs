@@ -7,7 +7,7 @@ use super::{Fields, MAX_DEPTH, MAX_LAYER, NAMES};
 use crate::{json, words::load};
 use prefix_indexer_models::Span;
 
-/// Numbers that stand for a value of an unknown field, beside the places in [`NAMES`](super::NAMES).
+/// Numbers that stand for a value of an unknown field, beside the places in [`NAMES`].
 pub(super) const OTHER_STRING: u8 = 13;
 pub(super) const OTHER_NUMBER: u8 = 14;
 
