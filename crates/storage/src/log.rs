@@ -89,7 +89,7 @@ impl LogWriter {
         self.earlier_bytes = bytes;
     }
 
-    /// Adds a record to the next [`commit`](Self::commit); `body` appends its body to what it is given.
+    /// Adds a record to the group that [`begin`](Self::begin) writes; `body` appends its body to what it is given.
     pub(crate) fn stage(&mut self, body: impl FnOnce(&mut Vec<u8>) -> Result<(), String>) -> Result<(), StorageError> {
         let number = self.next + self.staged_records;
         format::push_record(&mut self.staged, number, self.next, body)
