@@ -43,7 +43,7 @@ fn exists(test: &str, sources: &[(String, String)]) -> bool {
     let function = format!("fn {name}(");
     let mut is_test = false;
     for line in source.lines().map(str::trim) {
-        if line == "#[test]" {
+        if line == "#[test]" || line.starts_with("#[tokio::test") {
             is_test = true;
         } else if is_test && line.contains("fn ") {
             if line.starts_with(&function) {
@@ -59,7 +59,8 @@ fn exists(test: &str, sources: &[(String, String)]) -> bool {
 mod tests {
     use super::*;
 
-    const SOURCE: &str = "fn helper() {}\n#[test]\nfn merges() {\n}\n#[test]\n#[expect(x)]\nfn decays() {}\n";
+    const SOURCE: &str =
+        "fn helper() {}\n#[tokio::test]\nasync fn merges() {\n}\n#[test]\n#[expect(x)]\nfn decays() {}\n";
 
     fn check(row: &str, expect: &[&str]) {
         let sources = [("crates/a/tests/b.rs".to_owned(), SOURCE.to_owned())];
