@@ -46,7 +46,7 @@ fn exists(test: &str, sources: &[(String, String)]) -> bool {
         if line == "#[test]" || line.starts_with("#[tokio::test") {
             is_test = true;
         } else if is_test && line.contains("fn ") {
-            if line.starts_with(&function) {
+            if line.strip_prefix("async ").unwrap_or(line).starts_with(&function) {
                 return true;
             }
             is_test = false;
