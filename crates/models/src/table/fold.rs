@@ -26,8 +26,8 @@ impl PrefixTable {
     }
 
     /// Counts those events of a batch that belong to `shard`, in order, and reports the number of each one's prefix.
-    /// `hashes` are those of [`hashes`](Self::hashes). Some 60 ns an event with 100,000 prefixes, where the
-    /// table has outgrown the caches nearest to the core.
+    /// `hashes` are those of [`hashes`](Self::hashes). What an event costs once the table has outgrown the caches nearest
+    /// to the core is in docs/benchmarks.md.
     pub fn fold(&mut self, batch: &EventBatch, hashes: &[u64], shard: Shard, mut touched: impl FnMut(u32)) {
         let scopes: Vec<u32> = batch
             .scopes()
