@@ -170,11 +170,7 @@ fn integer(value: u64, field: impl Fn() -> String) -> Result<(), PlanError> {
 
 fn at_least_0(value: f64, field: impl Fn() -> String) -> Result<(), PlanError> {
     let expected = "a finite number of at least 0";
-    if value.is_finite() && value >= 0.0 {
-        Ok(())
-    } else {
-        Err(PlanError::Range { field: field(), value, expected })
-    }
+    if value.is_finite() && value >= 0.0 { Ok(()) } else { Err(PlanError::Range { field: field(), value, expected }) }
 }
 
 fn share(value: f64, field: impl Fn() -> String) -> Result<(), PlanError> {
