@@ -53,12 +53,11 @@ impl GapModel {
     /// Counts a row.
     pub fn add(&mut self, tally: &Tally, now_ms: u64) {
         let age_ms = now_ms.saturating_sub(tally.last_seen_ms) as f64;
-        let past = at_risk_ms(&tally.gaps);
-        for bin in 0..BINS {
+        for (bin, past_ms) in at_risk_ms(&tally.gaps).into_iter().enumerate() {
             let (from, to) = bounds(bin);
             let until = if bin + 1 == BINS { age_ms } else { age_ms.min(to) };
             self.uses[bin] += f64::from(tally.gaps.histogram[bin]);
-            self.at_risk_ms[bin] += past[bin] + (until - from).max(0.0);
+            self.at_risk_ms[bin] += past_ms + (until - from).max(0.0);
         }
     }
 
