@@ -12,17 +12,20 @@
 mod divergence;
 mod engine;
 mod freshness;
+mod gap_model;
 mod lifetable;
 mod markov;
 mod metrics;
 mod patterns;
 mod period;
+pub mod planner;
 pub mod policies;
 mod warmer;
 
 pub use divergence::Divergence;
 pub use engine::{Aggregate, AggregationEngine, native::NativeEngine};
 pub use freshness::Freshness;
+pub use gap_model::{Estimate, GapForecast, GapModel};
 pub use lifetable::{Expectations, LifeTable, Reliability, ReliabilityRow, ReuseModel, Waiting};
 pub use markov::{MAX_ORDER, Markov, MarkovConfig, PrefixMarkov, Runs};
 pub use metrics::{Metrics, PlanPrecision};
