@@ -18,8 +18,13 @@ use std::path::{Path, PathBuf};
 /// Measures something; may use the directory for files.
 type Scenario = fn(&Path) -> Result<Vec<Measurement>>;
 
-const SCENARIOS: &[(&str, Scenario)] =
-    &[("fold", fold::run), ("index", index::run), ("overlapping", index::overlapping), ("live", live::run)];
+const SCENARIOS: &[(&str, Scenario)] = &[
+    ("fold", fold::run),
+    ("index", index::run),
+    ("overlapping", index::overlapping),
+    ("durable", live::durable),
+    ("without-waiting", live::without_waiting),
+];
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
