@@ -8,6 +8,7 @@ mod fold;
 mod harness;
 mod index;
 mod live;
+mod plan;
 mod synthetic;
 mod to_parquet;
 

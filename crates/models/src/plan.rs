@@ -29,7 +29,7 @@ pub struct Plan {
     /// Uses within the horizon that are expected to find their block because of the plan: the sum of the entries'
     /// `expected_uses`.
     pub expected_hits: f64,
-    /// Expected hits over all uses that are expected of the prefixes which were considered; 0 to 1.
+    /// Expected hits over all uses that are expected of known prefixes of those asked for, resident ones among them; 0 to 1.
     pub estimated_hit_improvement: f64,
     /// Milliseconds that having the entries is expected to save: of each, what a use without it costs, times `probability`. The
     /// first use of a block that is not there brings it back, so it is the first use alone that a plan saves.

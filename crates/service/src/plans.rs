@@ -111,7 +111,7 @@ impl<'a> PlanQuery<'a> {
         let policy = likelihood::Choice::by_name(self.policy, &view.spec().ladder)?;
         let candidates = candidates::find(self, view, &policy.orders(&view.spec().ladder))?;
         let mut pool = Pool::new(self, &candidates.rows, view.spec());
-        let likely = policy.judge(&mut pool.blocks, view.spec(), now_ms, self.horizon_ms);
+        let likely = policy.judge(&mut pool.blocks, &candidates, view.spec(), now_ms, self.horizon_ms);
         let limits = Limits {
             bytes: self.bytes(),
             bytes_per_second: self.bytes_per_second,

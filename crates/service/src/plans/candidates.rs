@@ -12,8 +12,8 @@ const SPARE: f64 = 1.25;
 const LEAST_ROWS: usize = 1_000;
 /// Rows of each ranking that are looked at at most.
 const MOST_ROWS: usize = 500_000;
-/// Rows beyond those that are counted, to know how much a plan leaves out.
-const MOST_COUNTED: u64 = 50_000;
+/// Rows that stand for all rows of the index.
+const SAMPLE: u64 = 2_048;
 
 /// A row with what is asked of it more than once.
 #[derive(Debug, Clone)]
@@ -38,8 +38,12 @@ pub(super) enum Link {
 #[derive(Debug)]
 pub(super) struct Candidates<'v> {
     pub(super) rows: Vec<Candidate<'v>>,
-    /// Rows of the scope that were not looked at, at least.
-    pub(super) rest: u64,
+    /// A uniform sample of the index.
+    pub(super) sample: Vec<Tally>,
+    /// Those of the sample that are asked about and are no candidates.
+    pub(super) rest: Vec<Tally>,
+    /// Rows of the index for each of the sample.
+    pub(super) weight: f64,
 }
 
 pub(super) fn find<'v>(
@@ -48,21 +52,22 @@ pub(super) fn find<'v>(
     orders: &[Order],
 ) -> Result<Candidates<'v>, ServiceError> {
     let mut search = Search { query, view, rows: Vec::new(), places: HashMap::new() };
-    let mut is_all = false;
     for &order in orders {
-        is_all |= search.take(order)?;
+        search.take(order)?;
     }
-    let listed = search.rows.len() as u64;
     search.link()?;
-    let rest = match query.tenant.or(query.model_id) {
-        _ if is_all => 0,
-        None => view.len().saturating_sub(search.rows.len() as u64),
-        Some(_) => {
-            let counted = view.ranked(query.scope(), Order::Recency).take((listed + MOST_COUNTED) as usize).count();
-            (counted as u64).saturating_sub(search.rows.len() as u64)
-        }
+    let sample = view.sample(SAMPLE)?;
+    let is_asked = |row: &Row<'_>| {
+        query.tenant.is_none_or(|tenant| tenant == row.tenant())
+            && query.model_id.is_none_or(|model_id| model_id == row.model_id())
     };
-    Ok(Candidates { rows: search.rows, rest })
+    let rest = sample.iter().filter(|row| is_asked(row) && !search.places.contains_key(&row.key()));
+    Ok(Candidates {
+        rest: rest.map(Row::tally).collect(),
+        weight: view.len() as f64 / sample.len().max(1) as f64,
+        sample: sample.iter().map(Row::tally).collect(),
+        rows: search.rows,
+    })
 }
 
 struct Search<'q, 'v> {
@@ -73,19 +78,19 @@ struct Search<'q, 'v> {
 }
 
 impl<'v> Search<'_, 'v> {
-    /// Takes the head of a ranking: enough to fill the room. Returns whether that was all of it.
-    fn take(&mut self, order: Order) -> Result<bool, ServiceError> {
+    /// Takes the head of a ranking: enough to fill the room.
+    fn take(&mut self, order: Order) -> Result<(), ServiceError> {
         let mut room = Room::new(self.query);
         for (count, row) in self.view.ranked(self.query.scope(), order).enumerate() {
             if count >= MOST_ROWS || (count >= LEAST_ROWS && room.is_full()) {
-                return Ok(false);
+                break;
             }
             let number = self.add(row?);
             if let Some(candidate) = self.rows.get(number as usize) {
                 room.count(candidate);
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The number of a row among the candidates.

@@ -27,7 +27,7 @@ pub(super) fn write(
     let entries: Vec<PlanEntry> = chosen.iter().zip(&carried).filter_map(entry).collect();
     let expected_hits: f64 = entries.iter().map(|entry| entry.expected_uses).sum();
     let references: f64 = pool.blocks.iter().map(|block| block.estimate.expected_uses).sum();
-    let references = references + candidates.rest as f64 * least_uses(pool);
+    let references = references + judgement.other_uses;
     let plan = Plan {
         plan_id: String::new(),
         now_ms,
@@ -42,14 +42,6 @@ pub(super) fn write(
         entries,
     };
     plan.sealed()
-}
-
-/// Uses that are expected of a prefix that was not looked at: as many as of the last hundredth of those that were, which is more
-/// than it has, so that the improvement is rather understated.
-fn least_uses(pool: &Pool) -> f64 {
-    let last = (pool.blocks.len() / 100).max(1);
-    let uses: f64 = pool.blocks.iter().rev().take(last).map(|block| block.estimate.expected_uses).sum();
-    uses / last as f64
 }
 
 /// For each chosen block, how many chosen ones extend it, directly or not.

@@ -4,7 +4,7 @@
 //! gets which: the prefix that it ranks first gets the highest, and so on. The plan follows the formula, and what it
 //! expects is as calibrated as the model.
 
-use super::blocks::Candidacy;
+use super::{blocks::Candidacy, candidates::Candidates};
 use crate::ServiceError;
 use prefix_indexer_analytics::{
     GapModel,
@@ -33,6 +33,8 @@ pub(super) enum Choice {
 pub(super) struct Judgement {
     pub(super) policy: String,
     pub(super) why: String,
+    /// Uses expected of the prefixes that are no candidates.
+    pub(super) other_uses: f64,
 }
 
 /// The names of the policies that plans of an index can be made by, the default first.
@@ -77,12 +79,13 @@ impl Choice {
     pub(super) fn judge(
         &self,
         blocks: &mut Vec<Candidacy>,
+        candidates: &Candidates<'_>,
         spec: &IndexSpec,
         now_ms: u64,
         horizon_ms: u64,
     ) -> Judgement {
         let mut model = GapModel::default();
-        blocks.iter().for_each(|block| model.add(&block.tally, now_ms));
+        candidates.sample.iter().for_each(|tally| model.add(tally, now_ms));
         let forecast = model.forecast(now_ms, horizon_ms);
         blocks.iter_mut().for_each(|block| block.estimate = forecast.of(&block.tally));
         let moment = Moment { now_ms, ladder: &spec.ladder };
@@ -109,7 +112,8 @@ impl Choice {
                 format!("As asked, `{name}` ranks; probabilities come from the gaps that the prefixes themselves had."),
             ),
         };
-        Judgement { policy: policy.to_owned(), why }
+        let others: f64 = candidates.rest.iter().map(|tally| forecast.of(tally).expected_uses).sum();
+        Judgement { policy: policy.to_owned(), why, other_uses: others * candidates.weight }
     }
 }
 
