@@ -6,5 +6,6 @@ mod common;
 mod follow;
 mod look_after;
 mod main_job;
+mod replay;
 mod resume;
 mod usage;
