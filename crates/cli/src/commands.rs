@@ -1,5 +1,6 @@
 //! The list of commands. A new one is a file here and a line in [`Command`].
 
+mod advise;
 mod compact;
 mod completions;
 mod demo;
@@ -10,6 +11,7 @@ mod ingest;
 mod inspect;
 mod man;
 mod merge;
+mod plan;
 mod replay;
 mod snapshot;
 mod suggest;
@@ -43,6 +45,8 @@ commands! {
     Ingest = ingest;
     /// The best prefixes now
     Suggest = suggest;
+    /// What to load before a moment: the most expected saving that fits a budget
+    Plan = plan;
     /// All prefixes with their statistics
     Snapshot = snapshot;
     /// What an index consists of, with every checksum verified
@@ -59,6 +63,8 @@ commands! {
     Feedback = feedback;
     /// What a tier, an eviction policy or a warm-up would have gained on your trace
     Replay = replay;
+    /// How large a tier should be, and what warming it up is worth, from your trace
+    Advise = advise;
     /// See the main job done, on a built-in trace or on yours
     Demo = demo;
     /// Print a completion script for a shell

@@ -8,7 +8,7 @@ use crate::{
     live::Live,
     live_store::{Extent, LiveStore, Medium, Next, Rows},
     lock::WriterLock,
-    log::{self, LogWriter},
+    log::{self, LogEnd, LogWriter},
     log_record::{self, RecordEncoder},
     manifest::{Manifest, SegmentEntry},
     retention::Retention,
@@ -40,17 +40,7 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Box<dyn IndexSto
     let live = Live::new(manifest.spec.clone(), segments)?;
     let seen = Seen::load(dir, &manifest.seen)?;
     let mut core = Core::new(live, seen, manifest.sources.clone(), manifest.counters);
-    let mut events = EventBatch::new();
-    let mut failed = Ok(());
-    let end = log::read(dir, manifest.log_from, |record| {
-        let decoded = log_record::decode(record, &mut events)?;
-        // A segment that cannot be read is no fault of the log.
-        if failed.is_ok() {
-            failed = core.replay(&decoded, &events);
-        }
-        Ok(())
-    })?;
-    failed?;
+    let end = replay(dir, &manifest, &mut core)?;
     log::repair(&end)?;
     let mut log = LogWriter::create(dir, end.next)?;
     log.set_earlier_bytes(end.bytes);
@@ -70,6 +60,22 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Box<dyn IndexSto
     Ok(Box::new(LiveStore::new(core, files, options.retention())?))
 }
 
+/// Counts what was logged after the generation of the manifest. Writes nothing.
+pub(crate) fn replay(dir: &Path, manifest: &Manifest, core: &mut Core) -> Result<LogEnd, StorageError> {
+    let mut events = EventBatch::new();
+    let mut failed = Ok(());
+    let end = log::read(dir, manifest.log_from, |record| {
+        let decoded = log_record::decode(record, &mut events)?;
+        // A segment that cannot be read is no fault of the log.
+        if failed.is_ok() {
+            failed = core.replay(&decoded, &events);
+        }
+        Ok(())
+    })?;
+    failed?;
+    Ok(end)
+}
+
 /// Makes an empty index. The manifest comes last: a crash before it leaves nothing that looks like an index.
 fn create(dir: &Path, spec: &IndexSpec) -> Result<(), StorageError> {
     files::create_dir(dir)?;
@@ -84,7 +90,7 @@ fn create(dir: &Path, spec: &IndexSpec) -> Result<(), StorageError> {
     }
     files::create_dirs(dir, [files::SEGMENT_DIR, files::SIDE_DIR, files::LOG_DIR])?;
     let manifest = Manifest::new(spec.clone());
-    if !files::names(&dir.join(files::LOG_DIR))?.is_empty()
+    if !files::numbered(&dir.join(files::LOG_DIR), log::SUFFIX)?.is_empty()
         && log::read(dir, manifest.log_from, |_| Ok(()))?.records > 0
     {
         let what = "the manifest is missing, but there are log records".to_owned();
