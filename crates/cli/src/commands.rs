@@ -1,5 +1,6 @@
 //! The list of commands. A new one is a file here and a line in [`Command`].
 
+mod advise;
 mod compact;
 mod completions;
 mod demo;
@@ -62,6 +63,8 @@ commands! {
     Feedback = feedback;
     /// What a tier, an eviction policy or a warm-up would have gained on your trace
     Replay = replay;
+    /// How large a tier should be, and what warming it up is worth, from your trace
+    Advise = advise;
     /// See the main job done, on a built-in trace or on yours
     Demo = demo;
     /// Print a completion script for a shell

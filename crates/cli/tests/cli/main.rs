@@ -1,6 +1,7 @@
 //! The command, from outside.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod advise;
 mod bad_input;
 mod common;
 mod follow;
