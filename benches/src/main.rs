@@ -25,6 +25,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("overlapping", index::overlapping),
     ("durable", live::durable),
     ("without-waiting", live::without_waiting),
+    ("plan", plan::run),
 ];
 
 fn main() -> Result<()> {

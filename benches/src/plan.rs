@@ -22,9 +22,9 @@ pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
     let mut found = Vec::new();
     for policy in plan_policies(&table.spec().ladder) {
         let query = PlanQuery { policy: &policy, ..PlanQuery::new(PLANNED as u64 * BLOCK_BYTES, 300_000) };
-        let plan = query.run(&view)?;
+        let plan = query.run(&view, None)?;
         ensure!(plan.entries.len() == PLANNED, "{policy} plans {} prefixes", plan.entries.len());
-        let times = Times::of_batches(40, 1, |_| {
+        let times = Times::of_batches(20, 1, |_| {
             black_box(plans(&query, &view));
         });
         let note = format!("{PREFIXES} prefixes of 10,000 tenants, chains of up to 100, one segment");
@@ -36,5 +36,5 @@ pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
 }
 
 fn plans(query: &PlanQuery<'_>, view: &View) -> Option<Plan> {
-    query.run(view).ok()
+    query.run(view, None).ok()
 }

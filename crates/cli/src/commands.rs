@@ -94,7 +94,8 @@ impl DataArgs {
 
     /// The index as its one writer sees it. Without a specification in the options it has to be there already.
     pub(crate) fn write(&self, options: OpenOptions) -> anyhow::Result<Box<dyn IndexStore>> {
-        Ok(prefix_indexer::open(StoreKind::Segments, &self.data, OpenOptions { mmap: self.mmap, ..options })?)
+        let options = prefix_indexer::learning(OpenOptions { mmap: self.mmap, ..options });
+        Ok(prefix_indexer::open(StoreKind::Segments, &self.data, options)?)
     }
 }
 

@@ -6,12 +6,13 @@
 use super::{
     PlanQuery,
     candidates::{Candidate, Link},
+    estimates::Facts,
 };
 use prefix_indexer_analytics::{
     Estimate,
     planner::{self, Parent},
 };
-use prefix_indexer_models::{IndexSpec, KeyPolicy, MAX_RUNGS, PrefixKey, Tally};
+use prefix_indexer_models::{IndexSpec, KeyPolicy, PrefixKey, Tally};
 use std::collections::HashMap;
 
 /// One block that may be loaded.
@@ -20,9 +21,8 @@ pub(super) struct Candidacy {
     /// The first of its rows, which has its names.
     pub(super) row: u32,
     pub(super) key: PrefixKey,
-    /// Of all its rows; sums as in an index.
-    pub(super) tally: Tally,
-    pub(super) sums: [f64; MAX_RUNGS],
+    /// Of all its rows.
+    pub(super) facts: Facts,
     pub(super) is_active: bool,
     pub(super) parent: Link,
     /// Milliseconds that a use without it costs.
@@ -47,7 +47,7 @@ impl Candidacy {
                 Link::Unknown => Parent::Unknown,
                 Link::To(block) => places.get(block as usize).map_or(Parent::Unknown, |&place| Parent::Block(place)),
             },
-            bytes: self.tally.footprint_bytes,
+            bytes: self.facts.tally.footprint_bytes,
             saving_ms: self.saving_ms(),
             recompute_ms: self.cost_ms,
             resident: self.is_active,
@@ -73,23 +73,20 @@ impl Pool {
         let mut blocks: Vec<Candidacy> = Vec::with_capacity(rows.len());
         for (number, candidate) in (0..).zip(rows) {
             let row = candidate.row;
-            let mut sums = [0.0; MAX_RUNGS];
-            sums.iter_mut().zip(row.sums()).for_each(|(sum, own)| *sum = own);
             if !is_one {
                 let [tenant, model_id, prefix_id] = [row.tenant(), row.model_id(), row.prefix_id()];
                 let name = PrefixKey::new(KeyPolicy::default(), tenant, model_id, prefix_id, 0, 0);
                 let block = *numbers.entry(name).or_insert(blocks.len() as u32);
                 number_of.push(block);
                 if let Some(block) = blocks.get_mut(block as usize) {
-                    block.add(candidate, &sums, spec);
+                    block.add(candidate, spec);
                     continue;
                 }
             }
             blocks.push(Candidacy {
                 row: number,
                 key: row.key(),
-                tally: candidate.tally,
-                sums,
+                facts: candidate.facts.clone(),
                 is_active: candidate.is_active,
                 parent: candidate.parent,
                 cost_ms: None,
@@ -98,7 +95,7 @@ impl Pool {
             });
         }
         for (number, block) in (0..).zip(&mut blocks) {
-            block.cost_ms = cost_ms(query, &block.tally);
+            block.cost_ms = cost_ms(query, &block.facts.tally);
             if let (Link::To(row), false) = (block.parent, is_one) {
                 let parent = number_of.get(row as usize).copied().unwrap_or(number);
                 block.parent = if parent == number { Link::None } else { Link::To(parent) };
@@ -117,13 +114,14 @@ impl Pool {
 
 impl Candidacy {
     /// Adds another row of the block.
-    fn add(&mut self, other: &Candidate<'_>, sums: &[f64; MAX_RUNGS], spec: &IndexSpec) {
-        let bytes = self.tally.footprint_bytes.max(other.tally.footprint_bytes);
+    fn add(&mut self, other: &Candidate<'_>, spec: &IndexSpec) {
+        let (own, others) = (&mut self.facts, &other.facts);
+        let footprint_bytes = own.tally.footprint_bytes.max(others.tally.footprint_bytes);
+        let (last_ms, other_last_ms) = (own.tally.last_seen_ms, others.tally.last_seen_ms);
         let rungs = spec.ladder.len();
-        let (last_ms, other_last_ms) = (self.tally.last_seen_ms, other.tally.last_seen_ms);
-        spec.ladder.merge(last_ms, &mut self.sums[..rungs], other_last_ms, &sums[..rungs]);
-        self.tally.merge(&other.tally);
-        self.tally.footprint_bytes = bytes;
+        spec.ladder.merge(last_ms, &mut own.sums[..rungs], other_last_ms, &others.sums[..rungs]);
+        own.tally.merge(&others.tally);
+        own.tally.footprint_bytes = footprint_bytes;
         self.key = self.key.min(other.row.key());
         self.parent = match (self.parent, other.parent) {
             (Link::To(own), Link::To(others)) => Link::To(own.min(others)),

@@ -1,6 +1,6 @@
 //! Rows that a plan may be made of: the heads of several rankings, and what they stand on.
 
-use super::PlanQuery;
+use super::{PlanQuery, estimates::Facts};
 use crate::ServiceError;
 use prefix_indexer_models::{PrefixKey, Tally};
 use prefix_indexer_storage::{Order, Row, View};
@@ -19,7 +19,7 @@ const SAMPLE: u64 = 2_048;
 #[derive(Debug, Clone)]
 pub(super) struct Candidate<'v> {
     pub(super) row: Row<'v>,
-    pub(super) tally: Tally,
+    pub(super) facts: Facts,
     pub(super) is_active: bool,
     pub(super) parent: Link,
 }
@@ -39,9 +39,9 @@ pub(super) enum Link {
 pub(super) struct Candidates<'v> {
     pub(super) rows: Vec<Candidate<'v>>,
     /// A uniform sample of the index.
-    pub(super) sample: Vec<Tally>,
+    pub(super) sample: Vec<Facts>,
     /// Those of the sample that are asked about and are no candidates.
-    pub(super) rest: Vec<Tally>,
+    pub(super) rest: Vec<Facts>,
     /// Rows of the index for each of the sample.
     pub(super) weight: f64,
 }
@@ -63,9 +63,9 @@ pub(super) fn find<'v>(
     };
     let rest = sample.iter().filter(|row| is_asked(row) && !search.places.contains_key(&row.key()));
     Ok(Candidates {
-        rest: rest.map(Row::tally).collect(),
+        rest: rest.map(Facts::of).collect(),
         weight: view.len() as f64 / sample.len().max(1) as f64,
-        sample: sample.iter().map(Row::tally).collect(),
+        sample: sample.iter().map(Facts::of).collect(),
         rows: search.rows,
     })
 }
@@ -100,7 +100,7 @@ impl<'v> Search<'_, 'v> {
         if place == next {
             let active = self.query.active;
             let is_active = active.is_some_and(|set| set.contains(row.tenant(), row.model_id(), row.prefix_id()));
-            self.rows.push(Candidate { row, tally: row.tally(), is_active, parent: Link::None });
+            self.rows.push(Candidate { row, facts: Facts::of(&row), is_active, parent: Link::None });
         }
         place
     }
@@ -111,7 +111,7 @@ impl<'v> Search<'_, 'v> {
         let policy = self.view.spec().key_policy;
         let mut number = 0;
         while let Some(candidate) = self.rows.get(number) {
-            let (row, Tally { layer_min, page_start, .. }) = (candidate.row, candidate.tally);
+            let (row, Tally { layer_min, page_start, .. }) = (candidate.row, candidate.facts.tally);
             if let Some(parent_id) = row.parent_id() {
                 let key = PrefixKey::new(policy, row.tenant(), row.model_id(), parent_id, layer_min, page_start);
                 let link = match self.places.get(&key) {
@@ -154,7 +154,7 @@ impl Room {
         if candidate.is_active {
             return;
         }
-        let bytes = candidate.tally.footprint_bytes as f64;
+        let bytes = candidate.facts.tally.footprint_bytes as f64;
         if !self.quotas.is_empty()
             && let Some(left) = self.quotas.get_mut(candidate.row.tenant())
         {
