@@ -2,10 +2,11 @@
 
 use crate::{
     harness::{Measurement, Times},
-    index::{open, table, view, write},
+    index::{open, view, write},
+    synthetic::{DAY_MS, Random, START_MS, prefix_id, tenant},
 };
 use anyhow::{Result, ensure};
-use prefix_indexer_models::Plan;
+use prefix_indexer_models::{EventBatch, EventRef, IndexSpec, Plan, PrefixTable, Shard};
 use prefix_indexer_service::{PlanQuery, plan_policies};
 use prefix_indexer_storage::View;
 use std::{fs, hint::black_box, path::Path};
@@ -13,10 +14,12 @@ use std::{fs, hint::black_box, path::Path};
 const PREFIXES: u64 = 1_000_000;
 const PLANNED: usize = 10_000;
 const BLOCK_BYTES: u64 = 1 << 20;
+/// Blocks of a conversation.
+const CHAIN: u64 = 10;
 
 pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
     let path = scratch.join("segment-plan");
-    let (table, _) = table(PREFIXES);
+    let table = conversations();
     write(&path, &table, None, PREFIXES)?;
     let view = view(vec![open(&path)?])?;
     let mut found = Vec::new();
@@ -27,7 +30,7 @@ pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
         let times = Times::of_batches(20, 1, |_| {
             black_box(plans(&query, &view));
         });
-        let note = format!("{PREFIXES} prefixes of 10,000 tenants, chains of up to 100, one segment");
+        let note = format!("{PREFIXES} prefixes of 10,000 tenants in chains of {CHAIN}, one segment");
         let name = format!("plan of 10,000 prefixes, {policy}");
         found.push(Measurement::new(&name, times.median() / 1e6, "ms").note(note).at_most(20.0));
     }
@@ -37,4 +40,42 @@ pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
 
 fn plans(query: &PlanQuery<'_>, view: &View) -> Option<Plan> {
     query.run(view, None).ok()
+}
+
+/// 200,000 requests within a day, each for all blocks of a conversation: every conversation once, in between popular ones.
+fn conversations() -> PrefixTable {
+    let (mut table, mut random) = (PrefixTable::new(IndexSpec::default()), Random(3));
+    let (count, mut hashes) = (PREFIXES / CHAIN, Vec::new());
+    for first in (0..count).step_by(5_000) {
+        let mut batch = EventBatch::new();
+        for conversation in first..first + 5_000 {
+            let timestamp_ms = START_MS + conversation * DAY_MS / count;
+            for conversation in [conversation, random.popular(count)] {
+                (0..CHAIN).for_each(|depth| push(&mut batch, conversation, depth, timestamp_ms));
+            }
+        }
+        PrefixTable::hashes(table.spec(), &batch, &mut hashes);
+        table.fold(&batch, &hashes, Shard::WHOLE, |_| ());
+    }
+    table
+}
+
+fn push(batch: &mut EventBatch, conversation: u64, depth: u64, timestamp_ms: u64) {
+    let number = conversation * CHAIN + depth;
+    let parent = prefix_id(number.saturating_sub(1));
+    batch.push(&EventRef {
+        prefix_id: &prefix_id(number),
+        tenant: &tenant(conversation),
+        model_id: "llama-3-70b",
+        layer: 0,
+        page_start: 0,
+        page_end: 31,
+        bytes: BLOCK_BYTES,
+        latency_ms: 12.5,
+        timestamp_ms,
+        parent_id: (depth > 0).then_some(&parent),
+        depth: Some(depth as u32),
+        session_id: None,
+        event_id: None,
+    });
 }

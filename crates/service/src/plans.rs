@@ -114,8 +114,8 @@ impl<'a> PlanQuery<'a> {
         self.check()?;
         let now_ms = self.now_ms.unwrap_or(0).min(MAX_INTEGER).max(view.newest_ms());
         let policy = likelihood::Policy::by_name(self.policy, &view.spec().ladder, learned)?;
-        let candidates = candidates::find(self, view, &policy.orders(&view.spec().ladder))?;
-        let mut pool = Pool::new(self, &candidates.rows, view.spec());
+        let mut candidates = candidates::find(self, view, &policy.orders(&view.spec().ladder))?;
+        let mut pool = Pool::new(self, &mut candidates, view.spec());
         let other_uses = policy.judge(&mut pool.blocks, &candidates, view.spec(), [now_ms, self.horizon_ms]);
         let limits = Limits {
             bytes: self.bytes(),

@@ -21,6 +21,16 @@ impl Facts {
         sums.iter_mut().zip(row.sums()).for_each(|(sum, own)| *sum = own);
         Facts { tally: row.tally(), sums }
     }
+
+    /// Adds those of another row of the same block: uses add up, the size is that of the larger.
+    pub(super) fn add(&mut self, other: &Facts, spec: &IndexSpec) {
+        let footprint_bytes = self.tally.footprint_bytes.max(other.tally.footprint_bytes);
+        let (last_ms, other_last_ms) = (self.tally.last_seen_ms, other.tally.last_seen_ms);
+        let rungs = spec.ladder.len();
+        spec.ladder.merge(last_ms, &mut self.sums[..rungs], other_last_ms, &other.sums[..rungs]);
+        self.tally.merge(&other.tally);
+        self.tally.footprint_bytes = footprint_bytes;
+    }
 }
 
 /// Estimates for one moment and horizon.

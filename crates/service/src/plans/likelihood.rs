@@ -11,10 +11,10 @@ use super::{
 };
 use crate::ServiceError;
 use prefix_indexer_analytics::{
-    LEARNED, Model,
+    Estimate, LEARNED, Model,
     policies::{self, AUTO, Formula, Moment, PolicyError, PrefixFacts, REUSE},
 };
-use prefix_indexer_models::{IndexSpec, Ladder, PrefixKey, Rank, parse_duration_ms};
+use prefix_indexer_models::{IndexSpec, Ladder, Rank, parse_duration_ms};
 use prefix_indexer_storage::Order;
 use std::{cmp::Reverse, collections::HashMap};
 
@@ -129,15 +129,32 @@ impl<'m> Policy<'m> {
             }
             _ => Estimates::from_gaps(&candidates.sample, now_ms, horizon_ms),
         };
-        blocks.iter_mut().for_each(|block| block.estimate = estimates.of(&block.facts));
+        let facts = |block: &Candidacy| candidates.facts.get(block.row as usize);
+        for block in blocks.iter_mut() {
+            if let Some(facts) = facts(block) {
+                block.estimate = estimates.of(facts);
+            }
+        }
         let moment = Moment { now_ms, ladder: &spec.ladder };
-        match &self.ranking {
-            Ranking::Learned | Ranking::Reuse => sort(blocks, |block| Rank::of_score(block.estimate.probability, 0)),
-            Ranking::Untrained => by_formula(blocks, |block| untrained(&block.facts, &moment)),
-            Ranking::Formula(formula) => by_formula(blocks, |block| {
-                let Facts { tally, sums } = &block.facts;
+        let rank = |facts: &Facts, estimate: Estimate| match &self.ranking {
+            Ranking::Learned | Ranking::Reuse => Rank::of_score(estimate.probability, 0),
+            Ranking::Untrained => untrained(facts, &moment),
+            Ranking::Formula(formula) => {
+                let Facts { tally, sums } = facts;
                 formula.rank(&PrefixFacts::new(tally, &sums[..spec.ladder.len()], false), &moment)
-            }),
+            }
+        };
+        // Ties go to the newest use, then the shallowest, then the smaller key.
+        let place = |block: &Candidacy| {
+            let facts = facts(block)?;
+            let depth = facts.tally.depth.unwrap_or(u32::MAX);
+            Some((Reverse(rank(facts, block.estimate)), Reverse(facts.tally.last_seen_ms), depth, block.key))
+        };
+        let mut places: Vec<_> = blocks.iter().map(place).zip(0_u32..).collect();
+        places.sort_unstable();
+        *blocks = places.iter().filter_map(|&(_, number)| blocks.get(number as usize).copied()).collect();
+        if matches!(self.ranking, Ranking::Untrained | Ranking::Formula(_)) {
+            hand_out_again(blocks);
         }
         let others: f64 = candidates.rest.iter().map(|facts| estimates.of(facts).expected_uses).sum();
         others * candidates.weight
@@ -153,25 +170,12 @@ fn untrained(facts: &Facts, moment: &Moment<'_>) -> Rank {
     Rank::of_score(decayed.product(), 0)
 }
 
-/// Puts blocks in the order of a formula, and gives them the estimates there are, the highest to the first.
-fn by_formula(blocks: &mut Vec<Candidacy>, rank: impl Fn(&Candidacy) -> Rank) {
-    sort(blocks, rank);
+/// Gives blocks the estimates that there are, the highest to the first.
+fn hand_out_again(blocks: &mut [Candidacy]) {
     let mut estimates: Vec<_> = blocks.iter().map(|block| block.estimate).collect();
     estimates.sort_by(|a, b| {
         let by_uses = || b.expected_uses.total_cmp(&a.expected_uses);
         b.probability.total_cmp(&a.probability).then_with(by_uses)
     });
     blocks.iter_mut().zip(estimates).for_each(|(block, estimate)| block.estimate = estimate);
-}
-
-/// Puts blocks in an order, best first. Ties go to the newest use, then the shallowest, then the smaller key.
-fn sort(blocks: &mut Vec<Candidacy>, rank: impl Fn(&Candidacy) -> Rank) {
-    type Place = (Reverse<Rank>, Reverse<u64>, u32, PrefixKey);
-    let place = |block: &Candidacy| {
-        let tally = &block.facts.tally;
-        (Reverse(rank(block)), Reverse(tally.last_seen_ms), tally.depth.unwrap_or(u32::MAX), block.key)
-    };
-    let mut places: Vec<(Place, u32)> = blocks.iter().map(place).zip(0..).collect();
-    places.sort_unstable();
-    *blocks = places.iter().filter_map(|&(_, number)| blocks.get(number as usize).cloned()).collect();
 }
