@@ -1,4 +1,4 @@
-//! What a plan of an index costs: 10,000 prefixes from a million, by every policy that an index offers.
+//! What a plan of an index costs: 10,000 prefixes from a million, by learned and fixed policies, and what learning costs beside ingestion.
 
 use crate::{
     harness::{Measurement, Times},
@@ -6,10 +6,15 @@ use crate::{
     synthetic::{DAY_MS, Random, START_MS, prefix_id, tenant},
 };
 use anyhow::{Result, ensure};
-use prefix_indexer_models::{EventBatch, EventRef, IndexSpec, Plan, PrefixTable, Shard};
-use prefix_indexer_service::{PlanQuery, plan_policies};
-use prefix_indexer_storage::View;
-use std::{fs, hint::black_box, path::Path};
+use prefix_indexer_analytics::Learner;
+use prefix_indexer_models::{EventBatch, EventRef, IndexSpec, PrefixTable, Shard};
+use prefix_indexer_service::PlanQuery;
+use std::{
+    fs,
+    hint::black_box,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 const PREFIXES: u64 = 1_000_000;
 const PLANNED: usize = 10_000;
@@ -19,31 +24,39 @@ const CHAIN: u64 = 10;
 
 pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
     let path = scratch.join("segment-plan");
-    let table = conversations();
+    let mut learner = Learner::new(&IndexSpec::default().ladder);
+    let (mut events, mut learning) = (0, Duration::ZERO);
+    let table = conversations(|batch| {
+        let started = Instant::now();
+        batch.iter().for_each(|event| learner.observe(&event));
+        learning += started.elapsed();
+        events += batch.len();
+    });
     write(&path, &table, None, PREFIXES)?;
     let view = view(vec![open(&path)?])?;
-    let mut found = Vec::new();
-    for policy in plan_policies(&table.spec().ladder) {
-        let query = PlanQuery { policy: &policy, ..PlanQuery::new(PLANNED as u64 * BLOCK_BYTES, 300_000) };
-        let plan = query.run(&view, None)?;
+    let of = format!("{PREFIXES} prefixes of 10,000 tenants in chains of {CHAIN}");
+    let note = format!("{events} events, {of}; {} are followed", learner.followed());
+    let each = learning.as_nanos() as f64 / events as f64;
+    let mut found = vec![Measurement::new("learning beside ingestion", each, "ns").note(note).at_most(300.0)];
+    let policies = [("auto", true), ("reuse", true), ("decay-5m", true), ("most-recent", true), ("auto", false)];
+    for (policy, is_learned) in policies {
+        let query = PlanQuery { policy, ..PlanQuery::new(PLANNED as u64 * BLOCK_BYTES, 300_000) };
+        let model = Some(learner.model()).filter(|_| is_learned);
+        let plan = query.run(&view, model)?;
         ensure!(plan.entries.len() == PLANNED, "{policy} plans {} prefixes", plan.entries.len());
-        let times = Times::of_batches(20, 1, |_| {
-            black_box(plans(&query, &view));
+        let times = Times::of_batches(40, 1, |_| {
+            black_box(query.run(&view, model).is_ok());
         });
-        let note = format!("{PREFIXES} prefixes of 10,000 tenants in chains of {CHAIN}, one segment");
-        let name = format!("plan of 10,000 prefixes, {policy}");
-        found.push(Measurement::new(&name, times.median() / 1e6, "ms").note(note).at_most(20.0));
+        let name = format!("plan of 10,000 prefixes, {policy}{}", if is_learned { "" } else { ", nothing learned" });
+        found
+            .push(Measurement::new(&name, times.median() / 1e6, "ms").note(format!("{of}, one segment")).at_most(20.0));
     }
     fs::remove_file(path)?;
     Ok(found)
 }
 
-fn plans(query: &PlanQuery<'_>, view: &View) -> Option<Plan> {
-    query.run(view, None).ok()
-}
-
 /// 200,000 requests within a day, each for all blocks of a conversation: every conversation once, in between popular ones.
-fn conversations() -> PrefixTable {
+fn conversations(mut observe: impl FnMut(&EventBatch)) -> PrefixTable {
     let (mut table, mut random) = (PrefixTable::new(IndexSpec::default()), Random(3));
     let (count, mut hashes) = (PREFIXES / CHAIN, Vec::new());
     for first in (0..count).step_by(5_000) {
@@ -54,6 +67,7 @@ fn conversations() -> PrefixTable {
                 (0..CHAIN).for_each(|depth| push(&mut batch, conversation, depth, timestamp_ms));
             }
         }
+        observe(&batch);
         PrefixTable::hashes(table.spec(), &batch, &mut hashes);
         table.fold(&batch, &hashes, Shard::WHOLE, |_| ());
     }

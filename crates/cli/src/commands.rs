@@ -11,8 +11,10 @@ mod inspect;
 mod man;
 mod merge;
 mod plan;
+mod replay;
 mod snapshot;
 mod suggest;
+mod trace;
 
 use crate::units::milliseconds;
 use clap::{ArgAction, Subcommand};
@@ -58,6 +60,8 @@ commands! {
     Export = export;
     /// Report what became of prefixes that a planner loaded
     Feedback = feedback;
+    /// What a tier, an eviction policy or a warm-up would have gained on your trace
+    Replay = replay;
     /// See the main job done, on a built-in trace or on yours
     Demo = demo;
     /// Print a completion script for a shell

@@ -23,7 +23,7 @@ mod table;
 mod tally;
 mod utility;
 
-pub use batch::{EventBatch, EventColumns, EventSlices, ScopeSpans, Span};
+pub use batch::{EventBatch, EventColumns, EventSlices, NO_DEPTH, ScopeSpans, Span};
 pub use clock::Clock;
 pub use error::{EventError, LadderError, SpecError};
 pub use event::{EventRef, MAX_INTEGER, PrefixEvent};

@@ -7,5 +7,6 @@ mod follow;
 mod look_after;
 mod main_job;
 mod plan;
+mod replay;
 mod resume;
 mod usage;
