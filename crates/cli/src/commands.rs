@@ -6,6 +6,7 @@ mod demo;
 mod export;
 mod feedback;
 mod forget;
+mod hot;
 mod ingest;
 mod inspect;
 mod man;
@@ -15,6 +16,7 @@ mod replay;
 mod snapshot;
 mod suggest;
 mod trace;
+mod tune;
 
 use crate::units::milliseconds;
 use clap::{ArgAction, Subcommand};
@@ -46,6 +48,10 @@ commands! {
     Suggest = suggest;
     /// What to load before a moment: the most expected saving that fits a budget
     Plan = plan;
+    /// The prefixes in most use, and when they are due again
+    Hot = hot;
+    /// What the index's own history recommends: policy, half-life
+    Tune = tune;
     /// All prefixes with their statistics
     Snapshot = snapshot;
     /// What an index consists of, with every checksum verified

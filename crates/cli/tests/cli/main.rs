@@ -4,6 +4,7 @@
 mod bad_input;
 mod common;
 mod follow;
+mod learned;
 mod look_after;
 mod main_job;
 mod plan;
