@@ -7,6 +7,7 @@ mod demo;
 mod export;
 mod feedback;
 mod forget;
+mod hot;
 mod ingest;
 mod inspect;
 mod man;
@@ -16,6 +17,7 @@ mod replay;
 mod snapshot;
 mod suggest;
 mod trace;
+mod tune;
 
 use crate::units::milliseconds;
 use clap::{ArgAction, Subcommand};
@@ -47,6 +49,10 @@ commands! {
     Suggest = suggest;
     /// What to load before a moment: the most expected saving that fits a budget
     Plan = plan;
+    /// The prefixes in most use, and when they are due again
+    Hot = hot;
+    /// What the index's own history recommends: policy, half-life
+    Tune = tune;
     /// All prefixes with their statistics
     Snapshot = snapshot;
     /// What an index consists of, with every checksum verified
@@ -101,7 +107,8 @@ impl DataArgs {
 
     /// The index as its one writer sees it. Without a specification in the options it has to be there already.
     pub(crate) fn write(&self, options: OpenOptions) -> anyhow::Result<Box<dyn IndexStore>> {
-        Ok(prefix_indexer::open(StoreKind::Segments, &self.data, OpenOptions { mmap: self.mmap, ..options })?)
+        let options = prefix_indexer::learning(OpenOptions { mmap: self.mmap, ..options });
+        Ok(prefix_indexer::open(StoreKind::Segments, &self.data, options)?)
     }
 }
 

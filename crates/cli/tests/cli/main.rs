@@ -5,6 +5,7 @@ mod advise;
 mod bad_input;
 mod common;
 mod follow;
+mod learned;
 mod look_after;
 mod main_job;
 mod plan;
