@@ -8,6 +8,7 @@ mod fold;
 mod harness;
 mod index;
 mod live;
+mod plan;
 mod synthetic;
 mod to_parquet;
 
@@ -18,8 +19,14 @@ use std::path::{Path, PathBuf};
 /// Measures something; may use the directory for files.
 type Scenario = fn(&Path) -> Result<Vec<Measurement>>;
 
-const SCENARIOS: &[(&str, Scenario)] =
-    &[("fold", fold::run), ("index", index::run), ("overlapping", index::overlapping), ("live", live::run)];
+const SCENARIOS: &[(&str, Scenario)] = &[
+    ("fold", fold::run),
+    ("index", index::run),
+    ("overlapping", index::overlapping),
+    ("durable", live::durable),
+    ("without-waiting", live::without_waiting),
+    ("plan", plan::run),
+];
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();

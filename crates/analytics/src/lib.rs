@@ -10,22 +10,28 @@
 //! The [`policies`] score prefixes, [`prefetch_candidates`] says which predictions to act
 //! on, and [`next_blocks`] which blocks of a ranking to load next.
 
+pub mod backtest;
 mod divergence;
 mod engine;
+mod forecast;
 mod freshness;
+mod gap_model;
 mod lifetable;
 mod markov;
 mod metrics;
 mod next_blocks;
 mod patterns;
 mod period;
+pub mod planner;
 pub mod policies;
 mod schedule;
 mod warmer;
 
 pub use divergence::Divergence;
 pub use engine::{Aggregate, AggregationEngine, native::NativeEngine};
+pub use forecast::{Effort, FOLLOWED, Forecaster, LEARNED, Learner, LearnerError, Model, Outlook};
 pub use freshness::Freshness;
+pub use gap_model::{Estimate, GapForecast, GapModel};
 pub use lifetable::{Expectations, LifeTable, Reliability, ReliabilityRow, ReuseModel, Waiting};
 pub use markov::{MAX_ORDER, Markov, MarkovConfig, PrefixMarkov, Runs};
 pub use metrics::{Metrics, PlanPrecision};

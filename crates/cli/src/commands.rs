@@ -10,6 +10,7 @@ mod ingest;
 mod inspect;
 mod man;
 mod merge;
+mod plan;
 mod snapshot;
 mod suggest;
 
@@ -41,6 +42,8 @@ commands! {
     Ingest = ingest;
     /// The best prefixes now
     Suggest = suggest;
+    /// What to load before a moment: the most expected saving that fits a budget
+    Plan = plan;
     /// All prefixes with their statistics
     Snapshot = snapshot;
     /// What an index consists of, with every checksum verified

@@ -31,6 +31,23 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     if value < u64::MAX as f64 { Ok(value.round() as u64) } else { Err(bad()) }
 }
 
+/// Reads `1GiB/s`: bytes a second.
+pub(crate) fn bandwidth(text: &str) -> Result<f64, String> {
+    let size = text.strip_suffix("/s").ok_or_else(|| format!("`{text}` is not a bandwidth: expected as in 1GiB/s"))?;
+    match self::size(size)? {
+        0 => Err("a bandwidth is more than 0".to_owned()),
+        bytes => Ok(bytes as f64),
+    }
+}
+
+/// Reads `TENANT=SIZE`.
+pub(crate) fn quota(text: &str) -> Result<(String, u64), String> {
+    match text.rsplit_once('=') {
+        Some((tenant, bytes)) if !tenant.is_empty() => Ok((tenant.to_owned(), size(bytes)?)),
+        _ => Err(format!("`{text}` is not a quota: expected as in acme=10GiB")),
+    }
+}
+
 /// Reads `500ms`, `60s`, `5m`, `6h` or `30d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     milliseconds(text).map(Duration::from_millis)
@@ -84,6 +101,14 @@ mod tests {
         for text in ["", "GiB", "-1", "1XB", "1e3", "99999999999TiB", "1.2.3MB"] {
             assert!(size(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn bandwidths_and_quotas() {
+        assert_eq!(bandwidth("1.5KiB/s"), Ok(1536.0));
+        assert_eq!(quota("a=b=4KiB"), Ok(("a=b".to_owned(), 4096)));
+        assert!(["1GiB", "0/s", "/s", "x/s"].iter().all(|text| bandwidth(text).is_err()));
+        assert!(["acme", "=1", "acme=", "acme=x"].iter().all(|text| quota(text).is_err()));
     }
 
     #[test]

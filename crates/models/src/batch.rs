@@ -60,7 +60,10 @@ pub struct EventColumns {
     pub latency_ms: f64,
 }
 
-const NO_DEPTH: u32 = u32::MAX;
+/// Stands for no depth in [`EventSlices`].
+pub const NO_DEPTH: u64 = ABSENT as u64;
+
+const ABSENT: u32 = u32::MAX;
 
 /// Valid events, column by column, over one shared text.
 ///
@@ -205,7 +208,7 @@ impl EventBatch {
         self.layer.push(event.layer);
         self.page_start.push(event.page_start);
         self.page_end.push(event.page_end);
-        self.depth.push(event.depth.unwrap_or(NO_DEPTH));
+        self.depth.push(event.depth.unwrap_or(ABSENT));
         self.bytes.push(event.bytes);
         self.timestamp_ms.push(event.timestamp_ms);
         self.latency_ms.push(event.latency_ms);
@@ -345,7 +348,7 @@ impl EventBatch {
     #[inline]
     pub(crate) fn depth_at(&self, index: usize) -> Option<u32> {
         let depth = self.depth[index];
-        (depth != NO_DEPTH).then_some(depth)
+        (depth != ABSENT).then_some(depth)
     }
 
     #[inline]

@@ -1,10 +1,14 @@
 //! The one thread that changes a store.
+//!
+//! A group of batches is acknowledged when it is on disk. Ranking it for queries costs more than a sync, and hardly more for
+//! several groups than for one, so that waits for a pause, though not for long.
 
 use crate::{FeedbackLedger, IndexerOptions, Metrics, Outcome, TelemetrySink, measure};
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use prefix_indexer_analytics::PlanPrecision;
 use prefix_indexer_storage::{Appended, Batch, IndexStore, StorageError};
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -12,12 +16,26 @@ use std::{
 /// Events that one group commit takes at most, so that the first batch does not wait long for the last.
 const GROUP_EVENTS: usize = 64 * 1024;
 
-pub(crate) type Answer = Box<dyn FnOnce(Result<Appended, Arc<StorageError>>) + Send>;
+/// How long what is on disk may wait before queries see it, beside the time to rank it. In that time a busy writer appends some
+/// 50,000 events, and ranks them in a third of it; ten groups ranked one by one would take several times as long.
+const SHOWN_WITHIN: Duration = Duration::from_millis(50);
+
+/// A queue that stays empty for this long is a pause.
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// Whom to tell about a batch.
+pub(crate) struct Reply {
+    /// Called when the batch is on disk, or cannot be.
+    pub(crate) answer: Box<dyn FnOnce(Result<Appended, Arc<StorageError>>) + Send>,
+    /// Dropped when queries see it.
+    pub(crate) show: Option<Sender<Infallible>>,
+}
+
 pub(crate) type Run = Box<dyn FnOnce(&mut dyn IndexStore) + Send>;
 
 pub(crate) struct Append {
     pub(crate) batch: Batch,
-    pub(crate) answer: Option<Answer>,
+    pub(crate) reply: Option<Reply>,
 }
 
 pub(crate) enum Command {
@@ -34,8 +52,18 @@ pub(crate) struct Writer {
     telemetry: Vec<Box<dyn TelemetrySink>>,
     /// Whether the log holds what segments do not.
     dirty: bool,
+    /// Appended, and not yet shown to queries.
+    unseen: Option<Unseen>,
     /// Age of the newest event of the newest group when it was counted.
     lag_ms: Option<u64>,
+}
+
+struct Unseen {
+    /// When it is to be shown, whatever comes.
+    latest: Instant,
+    /// When it is to be shown if nothing comes.
+    after_pause: Instant,
+    waiting: Vec<Sender<Infallible>>,
 }
 
 impl Writer {
@@ -47,19 +75,24 @@ impl Writer {
     ) -> Writer {
         let IndexerOptions { flush_interval, max_future, telemetry, .. } = options;
         let dirty = store.status().log_bytes > 0;
-        Writer { store, commands, metrics, flush_interval, max_future, telemetry, dirty, lag_ms: None }
+        Writer { store, commands, metrics, flush_interval, max_future, telemetry, dirty, unseen: None, lag_ms: None }
     }
 
     pub(crate) fn run(mut self) {
         self.metrics.observe(&self.store.status());
         let mut next_flush = Instant::now() + self.flush_interval;
         loop {
-            match self.commands.recv_deadline(next_flush) {
+            let deadline = self.unseen.as_ref().map_or(next_flush, |unseen| next_flush.min(unseen.after_pause));
+            match self.commands.recv_deadline(deadline) {
                 Ok(command) => self.take(command),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.show(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if Instant::now() >= next_flush {
+            let now = Instant::now();
+            if self.unseen.as_ref().is_some_and(|unseen| now >= unseen.latest) {
+                self.show();
+            }
+            if now >= next_flush {
                 self.flush();
                 self.report();
                 next_flush = Instant::now() + self.flush_interval;
@@ -75,6 +108,7 @@ impl Writer {
         while let Some(command) = next.take() {
             match command {
                 Command::Run(run) => {
+                    self.show();
                     run(self.store.as_mut());
                     self.dirty = true;
                 }
@@ -88,7 +122,7 @@ impl Writer {
     /// Appends a batch and those behind it with one sync; returns the command that ended the group.
     fn append_group(&mut self, first: Append) -> Option<Command> {
         let mut events = first.batch.events.len();
-        let (mut batches, mut answers) = (vec![first.batch], vec![first.answer]);
+        let (mut batches, mut replies) = (vec![first.batch], vec![first.reply]);
         let mut next = None;
         while events < GROUP_EVENTS
             && let Ok(command) = self.commands.try_recv()
@@ -97,7 +131,7 @@ impl Writer {
                 Command::Append(append) => {
                     events += append.batch.events.len();
                     batches.push(append.batch);
-                    answers.push(append.answer);
+                    replies.push(append.reply);
                 }
                 other => {
                     next = Some(other);
@@ -113,13 +147,17 @@ impl Writer {
                 let newest = batches.iter().flat_map(|batch| batch.events.timestamps_ms()).max();
                 self.lag_ms = newest.map(|&newest_ms| wall_clock_ms().saturating_sub(newest_ms)).or(self.lag_ms);
                 self.metrics.appended(started.elapsed(), &outcomes);
-                // Before the answers, so that whoever has a receipt finds the events in the next query.
-                if let Err(error) = self.store.publish() {
-                    tracing::error!(%error, "what was appended is durable, but not shown before the next flush");
-                }
-                for (answer, outcome) in answers.into_iter().zip(outcomes) {
-                    if let Some(answer) = answer {
+                let now = Instant::now();
+                let unseen = self.unseen.get_or_insert_with(|| Unseen {
+                    latest: now + SHOWN_WITHIN,
+                    after_pause: now,
+                    waiting: Vec::new(),
+                });
+                unseen.after_pause = now + PAUSE;
+                for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                    if let Some(Reply { answer, show }) = reply {
                         answer(Ok(outcome));
+                        unseen.waiting.extend(show);
                     }
                 }
             }
@@ -127,10 +165,20 @@ impl Writer {
                 tracing::error!(%error, batches = batches.len(), "batches were not written");
                 self.metrics.rejected_failed(batches.iter().map(|batch| batch.events.len() as u64).sum());
                 let error = Arc::new(error);
-                answers.into_iter().flatten().for_each(|answer| answer(Err(error.clone())));
+                replies.into_iter().flatten().for_each(|reply| (reply.answer)(Err(error.clone())));
             }
         }
         next
+    }
+
+    /// Shows queries what was appended, and says so to those who wait for it.
+    fn show(&mut self) {
+        if let Some(unseen) = self.unseen.take() {
+            if let Err(error) = self.store.publish() {
+                tracing::error!(%error, "what was appended is durable, but not shown before the next flush");
+            }
+            drop(unseen);
+        }
     }
 
     /// One wrong clock must not silence everything else: `now` is never earlier than the newest event.
@@ -150,13 +198,14 @@ impl Writer {
     fn flush(&mut self) {
         if self.dirty {
             match self.store.flush() {
-                Ok(()) => self.dirty = false,
+                Ok(()) => (self.dirty, self.unseen) = (false, None),
                 Err(error) => tracing::error!(%error, "flushing failed; everything acknowledged stays in the log"),
             }
         }
     }
 
     fn report(&mut self) {
+        self.show();
         let status = self.store.status();
         self.metrics.observe(&status);
         if self.telemetry.is_empty() {

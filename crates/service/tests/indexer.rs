@@ -8,7 +8,7 @@ use prefix_indexer_storage::{Batch, BatchId, Commit, OpenOptions, StoreKind, ope
 use std::{
     path::Path,
     sync::{Arc, Mutex, mpsc},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 const MINUTE: u64 = 60_000;
@@ -118,6 +118,25 @@ fn a_batch_id_counts_once() {
     };
     assert_eq!((send().events, send().duplicates), (2, 2));
     assert_eq!(indexer.recommend(&Query::default()).unwrap()[0].hit_count, 2);
+}
+
+#[test]
+fn what_is_on_disk_is_shown_though_more_keeps_coming() {
+    let indexer = start(IndexerOptions::default());
+    let mut sent = 0;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while indexer.snapshot().is_empty() {
+        assert!(Instant::now() < deadline, "{sent} batches are on disk, and none is shown");
+        let receipt = indexer.try_ingest_durable(batch([event("t", "p", sent)]).into()).unwrap();
+        assert_eq!(receipt.wait_durable().unwrap().events, 1);
+        sent += 1;
+    }
+    let seen = indexer.recommend(&Query::default()).unwrap()[0].hit_count;
+    assert!((1..=sent).contains(&seen), "{seen} of {sent}");
+    // What is shown is complete, and a receipt that was not waited on holds nobody up.
+    drop(indexer.try_ingest_durable(batch([event("t", "p", sent)]).into()).unwrap());
+    durable(&indexer, batch([event("t", "p", sent + 1)]));
+    assert_eq!(indexer.recommend(&Query::default()).unwrap()[0].hit_count, sent + 2);
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub use costs::Costs;
 pub use error::SimulatorError;
 pub use eviction::{EVICTIONS, Eviction, EvictionPolicy, Hits, Lru, Setup};
 pub use history::History;
-pub use ranking::{FormulaRanker, Question, Ranker, Scope};
+pub use ranking::{AutoRanker, FormulaRanker, Question, Ranker, ReuseRanker, Scope, rankers};
 pub use share::{Capacity, Share};
 pub use tiers::{Access, TierSpec};
 pub use trace::{Request, Trace, TraceBuilder};

@@ -78,6 +78,15 @@ pub(crate) fn create_dirs<'n>(dir: &Path, names: impl IntoIterator<Item = &'n st
     sync_dir(dir)
 }
 
+/// Makes the directories that are missing in `dir`, durably, if any are.
+pub(crate) fn create_missing_dirs<'n>(
+    dir: &Path,
+    names: impl IntoIterator<Item = &'n str> + Clone,
+) -> Result<(), StorageError> {
+    let missing = names.clone().into_iter().any(|name| !dir.join(name).is_dir());
+    if missing { create_dirs(dir, names) } else { Ok(()) }
+}
+
 /// Makes a directory if there is none, durably.
 pub(crate) fn create_dir(dir: &Path) -> Result<(), StorageError> {
     fs::create_dir_all(dir).map_err(io_error("cannot create", dir))?;

@@ -3,7 +3,7 @@
 
 pub(crate) mod jsonl_store;
 mod memory_store;
-mod segment_store;
+pub(crate) mod segment_store;
 
 use crate::{IndexStore, StorageError, retention::Retention};
 use prefix_indexer_models::IndexSpec;

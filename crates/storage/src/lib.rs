@@ -9,6 +9,7 @@
 //! This crate reads no clock, starts no network and does not know what is in its side files. Byte positions are known to
 //! `format` alone, bincode to `codec` alone, and `mmap` holds the only `unsafe`.
 
+mod abandoned_log;
 mod codec;
 mod compaction;
 mod core;

@@ -4,11 +4,13 @@ use crate::{
     Segment, Source, StorageError,
     files::{self, io_error},
     manifest::SegmentEntry,
+    sync_thread::SyncThread,
 };
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::Path,
+    sync::Arc,
 };
 
 /// Bytes that are handed to the system at a time.
@@ -58,9 +60,57 @@ fn write_synced(
     write: impl FnOnce(&mut (dyn Write + Send), &Path) -> Result<u64, StorageError>,
 ) -> Result<u64, StorageError> {
     let file = File::create(temporary).map_err(io_error("cannot create", temporary))?;
-    let mut out = BufWriter::with_capacity(BUFFER, file);
+    let early = EarlySync { file: Arc::new(file), since: 0, thread: None, begun: 0 };
+    let mut out = BufWriter::with_capacity(BUFFER, early);
     let bytes = write(&mut out, temporary)?;
-    let file = out.into_inner().map_err(|error| io_error("cannot write", temporary)(error.into_error()))?;
-    file.sync_all().map_err(io_error("cannot sync", temporary))?;
+    let early = out.into_inner().map_err(|error| io_error("cannot write", temporary)(error.into_error()))?;
+    early.finish().map_err(io_error("cannot sync", temporary))?;
     Ok(bytes)
+}
+
+/// Bytes that are synced while more is being made, so that the last sync finds little to do.
+const EARLY: usize = 8 << 20;
+
+/// A file of which another thread syncs what is there already.
+struct EarlySync {
+    file: Arc<File>,
+    /// Bytes written since a sync began.
+    since: usize,
+    /// Started when first needed.
+    thread: Option<SyncThread>,
+    /// Syncs that began.
+    begun: usize,
+}
+
+impl EarlySync {
+    /// Syncs everything.
+    fn finish(self) -> io::Result<()> {
+        if let Some(thread) = &self.thread {
+            (0..self.begun).try_for_each(|_| thread.wait())?;
+        }
+        self.file.sync_all()
+    }
+}
+
+impl Write for EarlySync {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.as_ref().write(bytes)?;
+        self.since += written;
+        if self.since >= EARLY {
+            self.since = 0;
+            if self.thread.is_none() {
+                // Where there can be none, the last sync does it all.
+                self.thread = SyncThread::start().ok();
+            }
+            if let Some(thread) = &self.thread {
+                thread.begin(&self.file)?;
+                self.begun += 1;
+            }
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -6,5 +6,6 @@ mod common;
 mod follow;
 mod look_after;
 mod main_job;
+mod plan;
 mod resume;
 mod usage;

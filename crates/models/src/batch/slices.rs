@@ -1,6 +1,6 @@
 //! Many events at once, from files that hold them in columns.
 
-use super::{EventBatch, NO_DEPTH, Span};
+use super::{ABSENT, EventBatch, Span};
 
 /// Events of a batch whose strings are already in the batch's text, column by column, as wide as files have them. All columns
 /// are of one length, but those of optional fields may be empty: then no event has the field.
@@ -16,6 +16,7 @@ pub struct EventSlices<'a> {
     pub layer: &'a [u64],
     pub page_start: &'a [u64],
     pub page_end: &'a [u64],
+    /// [`NO_DEPTH`](super::NO_DEPTH) for none.
     pub depth: &'a [u64],
     pub bytes: &'a [u64],
     pub timestamp_ms: &'a [u64],
@@ -45,7 +46,7 @@ impl EventBatch {
         narrow(&mut self.layer, events.layer, 0);
         narrow(&mut self.page_start, events.page_start, 0);
         narrow(&mut self.page_end, events.page_end, 0);
-        narrow(&mut self.depth, events.depth, NO_DEPTH);
+        narrow(&mut self.depth, events.depth, ABSENT);
         let copy = |column: &mut Vec<Span>, spans: &[Span]| {
             column.extend_from_slice(&spans[..spans.len().min(count)]);
             column.resize(len, Span::NONE);

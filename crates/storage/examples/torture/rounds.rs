@@ -4,7 +4,8 @@ use prefix_indexer_models::{
     EventBatch, IndexSpec, KeyPolicy, PrefixEvent, PrefixKey, PrefixTable, Shard, SourceId, SourcePosition,
 };
 use prefix_indexer_storage::{
-    Batch, BatchId, Commit, Counters, IndexStore, OpenOptions, StorageError, StoreKind, View, inspect, open,
+    Batch, BatchId, Commit, Counters, IndexReader, IndexStore, OpenOptions, StorageError, StoreKind, StoreStatus, View,
+    inspect, open,
 };
 use std::{
     io::{BufRead, BufReader, Write},
@@ -84,15 +85,30 @@ fn verify(dir: &Path) -> Result<u64, String> {
     if !problems.is_empty() {
         return Err(problems.join("; "));
     }
+    let reader = IndexReader::open(dir, true).map_err(|error| error.to_string())?;
+    let read = position(reader.sources());
+    expect_all(&reader.view(), read, reader.status()).map_err(|error| format!("a reader: {error}"))?;
     let store = open_store(dir).map_err(|error| error.to_string())?;
     let last = last_batch(store.as_ref());
-    let view = store.reader().view();
-    for number in 1..=last {
-        expect(&view, &format!("batch-{number}"), 1)?;
+    expect_all(&store.reader().view(), last, store.status())?;
+    if read != last {
+        return Err(format!("a reader found {read} batches, the next writer {last}"));
     }
-    expect(&view, "every", last)?;
+    if let Some((_, bytes)) = store.side("last").map_err(|error| error.to_string())? {
+        let at = bytes.try_into().map(u64::from_le_bytes).map_err(|_| "a side file of another length")?;
+        if at > last {
+            return Err(format!("the side file is of batch {at}, after {last}"));
+        }
+    }
+    Ok(last)
+}
+
+fn expect_all(view: &View, last: u64, status: StoreStatus) -> Result<(), String> {
+    for number in 1..=last {
+        expect(view, &format!("batch-{number}"), 1)?;
+    }
+    expect(view, "every", last)?;
     let (prefixes, events) = (last + u64::from(last > 0), 2 * last);
-    let status = store.status();
     if view.len() != prefixes || status.counters.events != events {
         return Err(format!(
             "{} prefixes and {} events where {prefixes} and {events} should be",
@@ -104,13 +120,7 @@ fn verify(dir: &Path) -> Result<u64, String> {
     if rows != prefixes {
         return Err(format!("{rows} rows where {prefixes} should be"));
     }
-    if let Some((_, bytes)) = store.side("last").map_err(|error| error.to_string())? {
-        let at = bytes.try_into().map(u64::from_le_bytes).map_err(|_| "a side file of another length")?;
-        if at > last {
-            return Err(format!("the side file is of batch {at}, after {last}"));
-        }
-    }
-    Ok(last)
+    Ok(())
 }
 
 fn expect(view: &View, prefix_id: &str, hits: u64) -> Result<(), String> {
@@ -170,7 +180,11 @@ fn source() -> SourceId {
 }
 
 fn last_batch(store: &dyn IndexStore) -> u64 {
-    store.source(&source()).map_or(0, |position| position.offset)
+    position(store.source(&source()))
+}
+
+fn position<'a>(sources: impl IntoIterator<Item = &'a SourcePosition>) -> u64 {
+    sources.into_iter().find(|position| position.source == source()).map_or(0, |position| position.offset)
 }
 
 fn commit(number: u64) -> Commit {

@@ -8,7 +8,7 @@ use crate::{
     live::Live,
     live_store::{Extent, LiveStore, Medium, Next, Rows},
     lock::WriterLock,
-    log::{self, LogWriter},
+    log::{self, LogEnd, LogWriter},
     log_record::{self, RecordEncoder},
     manifest::{Manifest, SegmentEntry},
     retention::Retention,
@@ -23,14 +23,20 @@ use std::{
 };
 
 pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Box<dyn IndexStore>, StorageError> {
-    if !dir.join(files::MANIFEST).exists() {
+    let made = if dir.join(files::MANIFEST).exists() {
+        None
+    } else {
         let Some(spec) = &options.spec else { return Err(StorageError::Absent { path: dir.to_owned() }) };
-        create(dir, spec)?;
-    }
-    let lock = WriterLock::acquire(dir)?;
-    let manifest = Manifest::load(dir)?;
+        create(dir, spec)?
+    };
+    let (lock, manifest, log) = match made {
+        Some((lock, manifest, log)) => (lock, manifest, Some(log)),
+        None => (WriterLock::acquire(dir)?, Manifest::load(dir)?, None),
+    };
     options.check_spec(&manifest.spec)?;
-    files::create_dirs(dir, [files::SEGMENT_DIR, files::SIDE_DIR, files::LOG_DIR])?;
+    if log.is_none() {
+        files::create_missing_dirs(dir, DIRECTORIES)?;
+    }
     remove_leftovers(dir, &manifest)?;
 
     let mut segments = Vec::with_capacity(manifest.segments.len());
@@ -40,20 +46,16 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Box<dyn IndexSto
     let live = Live::new(manifest.spec.clone(), segments)?;
     let seen = Seen::load(dir, &manifest.seen)?;
     let mut core = Core::new(live, seen, manifest.sources.clone(), manifest.counters);
-    let mut events = EventBatch::new();
-    let mut failed = Ok(());
-    let end = log::read(dir, manifest.log_from, |record| {
-        let decoded = log_record::decode(record, &mut events)?;
-        // A segment that cannot be read is no fault of the log.
-        if failed.is_ok() {
-            failed = core.replay(&decoded, &events);
+    let log = match log {
+        Some(empty) => empty,
+        None => {
+            let end = replay(dir, &manifest, &mut core)?;
+            log::repair(&end)?;
+            let mut log = LogWriter::create(dir, end.next)?;
+            log.set_earlier_bytes(end.bytes);
+            log
         }
-        Ok(())
-    })?;
-    failed?;
-    log::repair(&end)?;
-    let mut log = LogWriter::create(dir, end.next)?;
-    log.set_earlier_bytes(end.bytes);
+    };
 
     let files = Files {
         dir: dir.to_owned(),
@@ -70,28 +72,49 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Box<dyn IndexSto
     Ok(Box::new(LiveStore::new(core, files, options.retention())?))
 }
 
-/// Makes an empty index. The manifest comes last: a crash before it leaves nothing that looks like an index.
-fn create(dir: &Path, spec: &IndexSpec) -> Result<(), StorageError> {
+/// Directories of an index.
+const DIRECTORIES: [&str; 3] = [files::SEGMENT_DIR, files::SIDE_DIR, files::LOG_DIR];
+
+/// Counts what was logged after the generation of the manifest. Writes nothing.
+pub(crate) fn replay(dir: &Path, manifest: &Manifest, core: &mut Core) -> Result<LogEnd, StorageError> {
+    let mut events = EventBatch::new();
+    let mut failed = Ok(());
+    let end = log::read(dir, manifest.log_from, |record| {
+        let decoded = log_record::decode(record, &mut events)?;
+        // A segment that cannot be read is no fault of the log.
+        if failed.is_ok() {
+            failed = core.replay(&decoded, &events);
+        }
+        Ok(())
+    })?;
+    failed?;
+    Ok(end)
+}
+
+/// Makes an empty index, unless another process has done so meanwhile. The manifest comes last: a crash before it leaves
+/// nothing that looks like an index.
+fn create(dir: &Path, spec: &IndexSpec) -> Result<Option<(WriterLock, Manifest, LogWriter)>, StorageError> {
     files::create_dir(dir)?;
-    let _lock = WriterLock::acquire(dir)?;
+    let lock = WriterLock::acquire(dir)?;
     if dir.join(files::MANIFEST).exists() {
-        return Ok(());
+        return Ok(None);
     }
     let orphans = files::names(&dir.join(files::SEGMENT_DIR))?;
     if orphans.iter().any(|name| name.ends_with(".seg")) {
         let what = "the manifest is missing, but there are segments".to_owned();
         return Err(StorageError::Corrupt { path: dir.join(files::MANIFEST), offset: 0, what });
     }
-    files::create_dirs(dir, [files::SEGMENT_DIR, files::SIDE_DIR, files::LOG_DIR])?;
+    files::create_dirs(dir, DIRECTORIES)?;
     let manifest = Manifest::new(spec.clone());
-    if !files::names(&dir.join(files::LOG_DIR))?.is_empty()
+    if !files::numbered(&dir.join(files::LOG_DIR), log::SUFFIX)?.is_empty()
         && log::read(dir, manifest.log_from, |_| Ok(()))?.records > 0
     {
         let what = "the manifest is missing, but there are log records".to_owned();
         return Err(StorageError::Corrupt { path: dir.join(files::MANIFEST), offset: 0, what });
     }
-    LogWriter::create(dir, manifest.log_from)?;
-    manifest.commit(dir)
+    let log = LogWriter::create(dir, manifest.log_from)?;
+    manifest.commit(dir)?;
+    Ok(Some((lock, manifest, log)))
 }
 
 /// Removes what a crash kept from being committed, or from being removed after it was replaced. The log removes its own.

@@ -17,7 +17,7 @@ use crate::{
     rows::{Bad, Rows},
 };
 use arrow::array::RecordBatch;
-use columns::Columns;
+use columns::{Columns, Dictionaries};
 use file::{RowFile, guarded};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use prefix_indexer_models::{EventBatch, SourceId, SourcePosition};
@@ -179,15 +179,18 @@ impl RowRange {
     ) -> Result<(String, Bad), TraceError> {
         let mut rows = Rows::new("", Vec::new(), name, options, batch, first_row, false);
         match self {
-            RowRange::Read(records) => events(&records, name, &mut rows)?,
+            RowRange::Read(records) => {
+                let mut dictionaries = Dictionaries::new(records.num_rows());
+                events(&records, name, &mut rows, &mut dictionaries)?;
+            }
             RowRange::Stored { file, group, from, rows: count } => {
-                let mut seen = 0;
+                let (mut seen, mut dictionaries) = (0, Dictionaries::new(count));
                 let mut reader = file.read(group, from, Some(count), count.min(DECODED))?;
                 while let Some(records) = guarded(|| reader.next().transpose().map_err(Into::into))
                     .map_err(|error| file.broken(first_row - 1 + seen as u64, &error))?
                 {
                     seen += records.num_rows();
-                    events(&records, name, &mut rows)?;
+                    events(&records, name, &mut rows, &mut dictionaries)?;
                 }
                 if seen != count {
                     return Err(file.broken(first_row - 1 + seen as u64, &"fewer rows than the footer says"));
@@ -198,8 +201,13 @@ impl RowRange {
     }
 }
 
-fn events(records: &RecordBatch, name: &Arc<str>, rows: &mut Rows<'_>) -> Result<(), TraceError> {
-    let mut columns = Columns::new(records, rows).map_err(|(column, reason)| TraceError::Column {
+fn events(
+    records: &RecordBatch,
+    name: &Arc<str>,
+    rows: &mut Rows<'_>,
+    dictionaries: &mut Dictionaries,
+) -> Result<(), TraceError> {
+    let mut columns = Columns::new(records, rows, dictionaries).map_err(|(column, reason)| TraceError::Column {
         file: Arc::clone(name),
         column,
         reason,

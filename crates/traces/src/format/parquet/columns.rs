@@ -6,7 +6,7 @@ use crate::{
     rows::Rows,
 };
 use arrow::{
-    array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch},
+    array::{Array, ArrayData, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch},
     buffer::NullBuffer,
     compute::cast,
     datatypes::{
@@ -15,8 +15,8 @@ use arrow::{
         UInt16Type, UInt32Type, UInt64Type,
     },
 };
-use prefix_indexer_models::{EventSlices, Span};
-use std::{collections::BTreeMap, fmt::Display};
+use prefix_indexer_models::{EventSlices, NO_DEPTH, Span};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Display};
 
 /// The values of a batch of rows, by field. Absent columns are empty.
 pub(super) struct Columns {
@@ -32,9 +32,38 @@ pub(super) struct Columns {
 const LATENCY: usize = 7;
 const DEPTH: usize = 10;
 
+/// The strings of a column's codes that are in the text already. They are the same for many batches of a row group.
+pub(super) struct Dictionaries {
+    /// Rows that may use them.
+    rows: usize,
+    known: [Option<(ArrayData, Vec<Span>)>; NAMES.len()],
+}
+
+impl Dictionaries {
+    /// For a piece of this many rows.
+    pub(super) fn new(rows: usize) -> Dictionaries {
+        Dictionaries { rows, known: Default::default() }
+    }
+
+    /// Where the strings of a dictionary are in the text of `rows`.
+    fn spans(&mut self, field: usize, values: &ArrayRef, rows: &mut Rows<'_>) -> Result<&[Span], String> {
+        let data = values.to_data();
+        let known = self.known[field].take().filter(|(known, _)| known.ptr_eq(&data));
+        let known = match known {
+            Some(known) => known,
+            None => (data, texts(values, field, rows, self)?),
+        };
+        Ok(&self.known[field].insert(known).1)
+    }
+}
+
 impl Columns {
     /// Takes the columns apart; strings go to the text of `rows`.
-    pub(super) fn new(records: &RecordBatch, rows: &mut Rows<'_>) -> Result<Columns, (&'static str, String)> {
+    pub(super) fn new(
+        records: &RecordBatch,
+        rows: &mut Rows<'_>,
+        dictionaries: &mut Dictionaries,
+    ) -> Result<Columns, (&'static str, String)> {
         let mut columns = Columns {
             texts: Default::default(),
             wholes: Default::default(),
@@ -54,7 +83,9 @@ impl Columns {
             }
             columns.nulls[field] = nulls;
             let taken = match field {
-                0..=2 | 9 | 11 | 12 => texts(array, rows).map(|spans| columns.texts[field] = spans),
+                0..=2 | 9 | 11 | 12 => {
+                    texts(array, field, rows, dictionaries).map(|spans| columns.texts[field] = spans)
+                }
                 LATENCY => floats(array).map(|values| columns.latency_ms = values),
                 6 | 8 => columns.whole(array, field, MAX_LONG),
                 DEPTH => columns.whole(array, field, MAX_DEPTH),
@@ -69,32 +100,39 @@ impl Columns {
     pub(super) fn append(&self, rows: &mut Rows<'_>) -> bool {
         const ALL: u16 = (1 << REQUIRED) - 1;
         const SHORT: u32 = 1 << 16;
-        const PARENT: usize = 9;
-        let [prefix_id, tenant, model_id, .., session_id, event_id] = &self.texts;
+        let [prefix_id, tenant, model_id, .., parent_id, _, session_id, event_id] = &self.texts;
         let [_, _, _, layer, page_start, page_end, bytes, _, timestamp_ms, ..] = &self.wholes;
         let named = |spans: &[Span]| spans.iter().all(|span| (1..SHORT).contains(&span.end.wrapping_sub(span.start)));
         let short = |spans: &[Span]| spans.iter().all(|span| span.end.wrapping_sub(span.start) < SHORT);
-        // Rows without a depth, and parents to compare with, are looked at one by one.
-        let valid = self.seen & (ALL | 1 << PARENT) == ALL
-            && self.nulls[DEPTH].is_none()
+        let text = |span: &Span| rows.owned().get(span.start as usize..span.end as usize);
+        let own_parent =
+            |(parent, own): (&Span, &Span)| !parent.is_none() && (parent == own || text(parent) == text(own));
+        let valid = self.seen & ALL == ALL
             && self.faults.is_empty()
             && [prefix_id, tenant, model_id].into_iter().all(|spans| named(spans))
-            && [session_id, event_id].into_iter().all(|spans| short(spans))
+            && [parent_id, session_id, event_id].into_iter().all(|spans| short(spans))
+            && !parent_id.iter().zip(prefix_id).any(own_parent)
             && page_start.iter().zip(page_end).all(|(start, end)| start <= end)
             && self.latency_ms.iter().all(|value| (0.0..f64::MAX).contains(value));
         if valid {
             let scopes = tenant.iter().zip(model_id).map(|(tenant, model_id)| rows.scope(*tenant, *model_id));
             let scope: Vec<u32> = scopes.collect();
+            let depth = &self.wholes[DEPTH];
+            let known_depth = |(row, depth): (usize, &u64)| if self.has_no_depth(row) { NO_DEPTH } else { *depth };
+            let depth = match self.nulls[DEPTH] {
+                None => Cow::Borrowed(depth),
+                Some(_) => Cow::Owned(depth.iter().enumerate().map(known_depth).collect()),
+            };
             rows.push_rows(&EventSlices {
                 prefix_id,
-                parent_id: &[],
+                parent_id,
                 session_id,
                 event_id,
                 scope: &scope,
                 layer,
                 page_start,
                 page_end,
-                depth: &self.wholes[DEPTH],
+                depth: &depth,
                 bytes,
                 timestamp_ms,
                 latency_ms: &self.latency_ms,
@@ -107,7 +145,6 @@ impl Columns {
     pub(super) fn fields(&self, row: usize) -> Fields {
         let text = |field: usize| self.texts[field].get(row).copied().unwrap_or(Span::NONE);
         let whole = |field: usize| self.wholes[field].get(row).copied().unwrap_or(0);
-        let depth_null = self.nulls[DEPTH].as_ref().is_some_and(|nulls| nulls.is_null(row));
         Fields {
             seen: self.seen,
             prefix_id: text(0),
@@ -120,10 +157,14 @@ impl Columns {
             latency_ms: self.latency_ms.get(row).copied().unwrap_or(0.0),
             timestamp_ms: whole(8),
             parent_id: text(9),
-            depth: (self.seen & 1 << DEPTH != 0 && !depth_null).then(|| whole(DEPTH) as u32),
+            depth: (self.seen & 1 << DEPTH != 0 && !self.has_no_depth(row)).then(|| whole(DEPTH) as u32),
             session_id: text(11),
             event_id: text(12),
         }
+    }
+
+    fn has_no_depth(&self, row: usize) -> bool {
+        self.nulls[DEPTH].as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
     fn whole(&mut self, array: &ArrayRef, field: usize, max: u64) -> Result<(), String> {
@@ -211,7 +252,12 @@ fn floats(array: &ArrayRef) -> Result<Vec<f64>, String> {
 }
 
 /// Where the strings of a column are in the text of `rows`; nulls and empty strings are nowhere.
-fn texts(array: &ArrayRef, rows: &mut Rows<'_>) -> Result<Vec<Span>, String> {
+fn texts(
+    array: &ArrayRef,
+    field: usize,
+    rows: &mut Rows<'_>,
+    dictionaries: &mut Dictionaries,
+) -> Result<Vec<Span>, String> {
     match array.data_type() {
         DataType::Utf8 => {
             let strings = array.as_string::<i32>();
@@ -241,23 +287,24 @@ fn texts(array: &ArrayRef, rows: &mut Rows<'_>) -> Result<Vec<Span>, String> {
             let dictionary = array.as_any_dictionary();
             let strings =
                 matches!(dictionary.values().data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-            if strings && dictionary.values().len() > array.len() {
+            if strings && dictionary.values().len() > array.len().max(dictionaries.rows) {
                 // Most of it is of other rows.
                 let plain = cast(array, &DataType::Utf8).map_err(|error| error.to_string())?;
-                return texts(&plain, rows);
+                return texts(&plain, field, rows, dictionaries);
             }
-            let values = texts(dictionary.values(), rows)?;
+            if dictionary.values().is_empty() {
+                // There are only nulls, and the codes mean nothing.
+                return Ok(vec![Span::NONE; array.len()]);
+            }
+            let values = dictionaries.spans(field, dictionary.values(), rows)?;
             let keys = dictionary.normalized_keys();
-            let nulls = dictionary.nulls();
-            let span = |(row, key): (usize, &usize)| {
-                let null = nulls.is_some_and(|nulls| nulls.is_null(row));
-                if null { Span::NONE } else { values.get(*key).copied().unwrap_or(Span::NONE) }
-            };
-            // A dictionary without values has only nulls, and its keys mean nothing.
-            Ok(if values.is_empty() {
-                vec![Span::NONE; array.len()]
-            } else {
-                keys.iter().enumerate().map(span).collect()
+            let string = |key: &usize| values.get(*key).copied().unwrap_or(Span::NONE);
+            Ok(match dictionary.nulls() {
+                None => keys.iter().map(string).collect(),
+                Some(nulls) => {
+                    let known = |(key, valid)| if valid { string(key) } else { Span::NONE };
+                    keys.iter().zip(nulls.iter()).map(known).collect()
+                }
             })
         }
         other => Err(format!("has type {other}, where strings belong")),

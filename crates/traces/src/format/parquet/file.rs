@@ -10,9 +10,10 @@ use parquet::{
             ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
         },
     },
+    basic::{Encoding, EncodingMask},
     errors::ParquetError,
     file::{
-        metadata::PageIndexPolicy,
+        metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData},
         reader::{ChunkReader, Length},
     },
 };
@@ -67,9 +68,11 @@ impl RowFile {
                 return Err(TraceError::Column { file: Arc::clone(&name), column, reason: "missing".to_owned() });
             }
         }
-        // Names repeat and come as codes; ids come end to end. A file that cannot be read so is read as it is.
+        // Names repeat and come as codes; ids, too, where the file has them as codes, else they come end to end. A file that
+        // cannot be read so is read as it is.
         let plain = Arc::clone(metadata.metadata());
-        let hinted = || ArrowReaderMetadata::try_new(plain, wish.clone().with_schema(hinted(metadata.schema())));
+        let schema = hinted(metadata.schema(), &plain);
+        let hinted = || ArrowReaderMetadata::try_new(plain, wish.clone().with_schema(schema));
         if let Ok(hinted) = guarded(hinted) {
             metadata = hinted;
         }
@@ -129,20 +132,34 @@ impl RowFile {
     }
 }
 
-fn hinted(schema: &Schema) -> Arc<Schema> {
+fn hinted(schema: &Schema, metadata: &ParquetMetaData) -> Arc<Schema> {
     let hint = |field: &Arc<Field>| {
         let text = matches!(
             field.data_type(),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(_, _) | DataType::Binary
         );
-        let data_type = match field.name().as_str() {
-            "tenant" | "model_id" if text => DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into()),
+        let codes = DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into());
+        let name = field.name().as_str();
+        let data_type = match name {
+            "tenant" | "model_id" if text => codes,
+            "prefix_id" | "parent_id" | "session_id" | "event_id" if text && has_codes(metadata, name) => codes,
             "prefix_id" | "parent_id" | "session_id" | "event_id" if text => DataType::Utf8,
             _ => return Arc::clone(field),
         };
         Arc::new(field.as_ref().clone().with_data_type(data_type))
     };
     Arc::new(Schema::new(schema.fields().iter().map(hint).collect::<Vec<_>>()))
+}
+
+/// Whether all pages of a column hold codes of a dictionary. Where only some do, the others would have to be coded.
+fn has_codes(metadata: &ParquetMetaData, name: &str) -> bool {
+    let coded = |column: &ColumnChunkMetaData| {
+        let codes =
+            |mask: &EncodingMask| mask.is_only(Encoding::PLAIN_DICTIONARY) || mask.is_only(Encoding::RLE_DICTIONARY);
+        column.dictionary_page_offset().is_some() && column.page_encoding_stats_mask().is_some_and(codes)
+    };
+    let named = |column: &&ColumnChunkMetaData| column.column_path().parts() == [name];
+    metadata.row_groups().iter().all(|group| group.columns().iter().find(named).is_some_and(coded))
 }
 
 /// A file read by offset, so that readers do not move each other's.
