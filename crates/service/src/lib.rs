@@ -4,10 +4,13 @@
 //! in bulk, on all cores and around the log. [`Query`] asks, [`merge_into`] joins whole indexes, [`FeedbackLedger`] keeps what
 //! became of loaded prefixes, [`TelemetrySink`]s take the numbers.
 //!
+//! [`IndexCandidates`] is the index as a prefetcher sees it.
+//!
 //! This crate knows threads and clocks, but no network and no command line.
 
 mod active;
 mod bulk;
+mod candidates;
 mod error;
 mod export;
 mod feedback;
@@ -26,6 +29,7 @@ mod writer;
 
 pub use active::{ActivePrefix, ActiveSet, ActiveSetError};
 pub use bulk::{IngestReport, follow_pieces, ingest_pieces};
+pub use candidates::IndexCandidates;
 pub use error::{ServiceError, TryIngestError};
 pub use export::{ExportFormat, export};
 pub use feedback::{FeedbackError, FeedbackLedger, FeedbackReport, Outcome, OutcomeCount};
