@@ -209,16 +209,16 @@ fn table(prefixes: u64) -> (PrefixTable, Random) {
     (table, random)
 }
 
-fn write(path: &Path, table: &PrefixTable, numbers: Option<&[u32]>, fresh: u64) -> Result<u64> {
+pub(crate) fn write(path: &Path, table: &PrefixTable, numbers: Option<&[u32]>, fresh: u64) -> Result<u64> {
     let mut file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(write_tables(table.spec(), &[TablePart { table, numbers }], fresh, &mut file, path)?)
 }
 
-fn open(path: &Path) -> Result<Arc<Segment>> {
+pub(crate) fn open(path: &Path) -> Result<Arc<Segment>> {
     Ok(Arc::new(Segment::open(Source::map(&File::open(path)?)?, path)?))
 }
 
-fn view(segments: Vec<Arc<Segment>>) -> Result<View> {
+pub(crate) fn view(segments: Vec<Arc<Segment>>) -> Result<View> {
     Ok(View::new(IndexSpec::default(), segments)?)
 }
 

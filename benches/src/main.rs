@@ -8,6 +8,7 @@ mod fold;
 mod harness;
 mod index;
 mod live;
+mod plan;
 mod synthetic;
 mod to_parquet;
 
@@ -24,6 +25,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("overlapping", index::overlapping),
     ("durable", live::durable),
     ("without-waiting", live::without_waiting),
+    ("plan", plan::run),
 ];
 
 fn main() -> Result<()> {

@@ -144,6 +144,13 @@ impl Divergence {
         self.blocks.is_empty()
     }
 
+    /// The place of a block (blocks to the end of the last request through it, at most 2; 3 for left behind), and how lively its
+    /// conversation is (0 unknown, then from 1 the slower, the higher).
+    #[inline]
+    pub(crate) fn place(&self, number: u32) -> Option<(u8, u8)> {
+        self.blocks.get(number as usize).map(|block| (block.place, block.liveliness))
+    }
+
     /// For each block, the hazard of a use within `window_ms` after `now_ms`: minus the logarithm of the probability of none.
     /// A block's is at least that of each of its children. Some 15 ns a block, and 100 us.
     pub fn hazards(&self, now_ms: u64, window_ms: u64) -> Vec<f64> {

@@ -9,23 +9,29 @@
 //! a window, [`Divergence`] where in the tree of prefixes requests will go on from, [`PrefixMarkov`] which prefix a session asks for next.
 //! The [`policies`] score prefixes.
 
+pub mod backtest;
 mod divergence;
 mod engine;
+mod forecast;
 mod freshness;
+mod gap_model;
 mod lifetable;
 mod markov;
 mod metrics;
 mod patterns;
 mod period;
+pub mod planner;
 pub mod policies;
 mod warmer;
 
 pub use divergence::Divergence;
 pub use engine::{Aggregate, AggregationEngine, native::NativeEngine};
+pub use forecast::{Effort, FOLLOWED, Forecaster, LEARNED, Learner, LearnerError, Model, Outlook};
 pub use freshness::Freshness;
+pub use gap_model::{Estimate, GapForecast, GapModel};
 pub use lifetable::{Expectations, LifeTable, Reliability, ReliabilityRow, ReuseModel, Waiting};
 pub use markov::{MAX_ORDER, Markov, MarkovConfig, PrefixMarkov, Runs};
 pub use metrics::{Metrics, PlanPrecision};
-pub use patterns::{AccessPattern, HotKey, UseTimes, next_use_ms, top_hot, uses_per_hour};
+pub use patterns::{AccessPattern, HotKey, UseTimes, known_period, next_use_ms, top_hot, uses_per_hour};
 pub use period::{MAX_PERIOD_POINTS, MIN_PERIOD_MS, MIN_PERIOD_POINTS, Period, dominant_period};
 pub use warmer::{CacheWarmer, WarmEntry, WarmPlan, WarmerConfig};

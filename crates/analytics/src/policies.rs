@@ -7,14 +7,19 @@
 //! No formula is the best everywhere. On conversations the decayed number of uses is hard to beat, on long agent sessions
 //! the time of the last use alone; that is why there are several, and why their worth is measured by replay.
 
+mod auto;
 mod decay;
 mod frequency_recency_size;
 mod most_frequent;
 mod most_recent;
 mod recency_chain_model;
+mod reuse;
 
+pub use auto::AUTO;
 pub use recency_chain_model::ModelDigest;
+pub use reuse::REUSE;
 
+use crate::Waiting;
 use prefix_indexer_models::{Ladder, LadderError, Rank, Tally, parse_duration_ms};
 use std::fmt;
 use thiserror::Error;
@@ -34,6 +39,8 @@ pub struct PrefixFacts<'a> {
     pub depth: Option<u32>,
     /// Whether the prefix belongs to the model that is being served ([`ModelDigest`]).
     pub active_model: bool,
+    /// Distinct times of use, the last gap and the newest use: its class in a life table.
+    pub waiting: Waiting,
     /// One decayed sum a rung of the moment's ladder, as of the landmark of the newest use.
     pub sums: &'a [f64],
 }
@@ -48,12 +55,13 @@ impl<'a> PrefixFacts<'a> {
             footprint_bytes: tally.footprint_bytes,
             depth: tally.depth,
             active_model,
+            waiting: Waiting::of(tally),
             sums,
         }
     }
 
     /// Milliseconds since the newest use; 0 for a use in the future (a clock that goes wrong).
-    fn age_ms(&self, moment: &Moment<'_>) -> u64 {
+    pub(crate) fn age_ms(&self, moment: &Moment<'_>) -> u64 {
         moment.now_ms.saturating_sub(self.last_seen_ms)
     }
 }
@@ -100,6 +108,8 @@ pub enum Scoring {
     Fixed(&'static dyn Formula),
     /// By one formula for each half-life of the ladder; another half-life is an error that lists them.
     PerHalfLife(MakeFormula),
+    /// By what was learned from the uses so far ([`Model`](crate::Model), [`Forecaster`](crate::Forecaster)).
+    Learned,
 }
 
 /// Makes the formula of one half-life (in milliseconds) of a ladder.
@@ -112,6 +122,8 @@ pub static POLICIES: &[Policy] = &[
     frequency_recency_size::POLICY,
     most_recent::POLICY,
     most_frequent::POLICY,
+    reuse::POLICY,
+    auto::POLICY,
 ];
 
 /// The half-lives that a replay compares, in milliseconds. They fit one [`Ladder`].
@@ -129,6 +141,12 @@ pub enum PolicyError {
         /// What there is.
         known: String,
     },
+    /// A policy that learns, where a formula is asked for.
+    #[error("policy `{name}` has no formula of its own: it learns from the uses before")]
+    Learned {
+        /// What was given.
+        name: String,
+    },
     /// A half-life that the sums were not made for, or not a duration.
     #[error("policy `{name}`: {source}")]
     HalfLife {
@@ -137,6 +155,12 @@ pub enum PolicyError {
         /// What is wrong with it.
         source: LadderError,
     },
+}
+
+/// The names of all policies over a ladder, in the order of the list: the formulas, then those that learn.
+pub fn names(ladder: &Ladder) -> Vec<String> {
+    let learned = POLICIES.iter().filter(|policy| matches!(policy.scoring, Scoring::Learned));
+    formula_names(ladder).into_iter().chain(learned.map(|policy| policy.name.to_owned())).collect()
 }
 
 /// The names of all formulas over a ladder, in the order of the list: what [`formula`] accepts.
@@ -153,6 +177,7 @@ pub fn formula_names(ladder: &Ladder) -> Vec<String> {
     for policy in POLICIES {
         match policy.scoring {
             Scoring::Fixed(_) => names.push(policy.name.to_owned()),
+            Scoring::Learned => {}
             Scoring::PerHalfLife(_) => {
                 names.extend(half_lives.split(',').map(|half_life| format!("{}-{half_life}", policy.name)));
             }
@@ -169,7 +194,8 @@ pub fn formula(name: &str, ladder: &Ladder) -> Result<Box<dyn Formula>, PolicyEr
     for policy in POLICIES {
         match policy.scoring {
             Scoring::Fixed(formula) if policy.name == name => return Ok(Box::new(Shared(formula))),
-            Scoring::Fixed(_) => {}
+            Scoring::Learned if policy.name == name => return Err(PolicyError::Learned { name: name.to_owned() }),
+            Scoring::Fixed(_) | Scoring::Learned => {}
             Scoring::PerHalfLife(make) => {
                 let half_life = name.strip_prefix(policy.name).and_then(|rest| rest.strip_prefix('-'));
                 if let Some(half_life) = half_life {
@@ -179,7 +205,7 @@ pub fn formula(name: &str, ladder: &Ladder) -> Result<Box<dyn Formula>, PolicyEr
             }
         }
     }
-    Err(PolicyError::Unknown { name: name.to_owned(), known: formula_names(ladder).join(", ") })
+    Err(PolicyError::Unknown { name: name.to_owned(), known: names(ladder).join(", ") })
 }
 
 /// A formula of the list, in the box that one made for a half-life comes in.
@@ -208,6 +234,7 @@ mod tests {
             footprint_bytes: 1 << 20,
             depth: Some(2),
             active_model: false,
+            waiting: Waiting::first(1_000),
             sums,
         }
     }
@@ -216,7 +243,8 @@ mod tests {
     fn every_name_is_found_and_says_what_it_is() {
         let ladder = Ladder::new(&REPLAY_HALF_LIVES_MS).unwrap();
         let names = formula_names(&ladder);
-        assert_eq!(names.len(), 7 + POLICIES.len() - 1);
+        assert_eq!(names.len(), 7 + POLICIES.len() - 3);
+        assert_eq!(super::names(&ladder).len(), names.len() + 2);
         for name in &names {
             formula(name, &ladder).unwrap();
         }
@@ -238,6 +266,7 @@ mod tests {
         check("decay", "most-frequent");
         check("decay-7m", "1m,5m,20m,1h,6h");
         check("decay-soon", "soon");
+        check("auto", "learns");
     }
 
     #[test]
@@ -252,6 +281,7 @@ mod tests {
                 depth: (i % 3 > 0).then_some((i % 2) as u32),
                 footprint_bytes: i * 512,
                 active_model: i % 5 == 0,
+                waiting: Waiting::first(i),
                 sums: &[1.5, 1.25, 1.1, 1.05, 1.01],
             })
             .collect();

@@ -31,6 +31,23 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     if value < u64::MAX as f64 { Ok(value.round() as u64) } else { Err(bad()) }
 }
 
+/// Reads `1GiB/s`: bytes a second.
+pub(crate) fn bandwidth(text: &str) -> Result<f64, String> {
+    let size = text.strip_suffix("/s").ok_or_else(|| format!("`{text}` is not a bandwidth: expected as in 1GiB/s"))?;
+    match self::size(size)? {
+        0 => Err("a bandwidth is more than 0".to_owned()),
+        bytes => Ok(bytes as f64),
+    }
+}
+
+/// Reads `TENANT=SIZE`.
+pub(crate) fn quota(text: &str) -> Result<(String, u64), String> {
+    match text.rsplit_once('=') {
+        Some((tenant, bytes)) if !tenant.is_empty() => Ok((tenant.to_owned(), size(bytes)?)),
+        _ => Err(format!("`{text}` is not a quota: expected as in acme=10GiB")),
+    }
+}
+
 /// Reads `500ms`, `60s`, `5m`, `6h` or `30d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     milliseconds(text).map(Duration::from_millis)
@@ -60,6 +77,16 @@ pub(crate) fn show_count(count: u64) -> String {
     shown
 }
 
+/// A duration as it is written on the command line: `60s`, `5m`, `6h`.
+pub(crate) fn show_duration(ms: u64) -> String {
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    let whole = units.into_iter().find(|&(_, unit)| ms > unit && ms.is_multiple_of(unit));
+    match whole {
+        Some((name, unit)) => format!("{}{name}", ms / unit),
+        None => format!("{ms}ms"),
+    }
+}
+
 /// The distance between two times for people: `3.2 s`, `12 min`, `5 h`, `3 d`.
 pub(crate) fn show_age(ms: u64) -> String {
     let seconds = ms as f64 / 1e3;
@@ -87,11 +114,21 @@ mod tests {
     }
 
     #[test]
+    fn bandwidths_and_quotas() {
+        assert_eq!(bandwidth("1.5KiB/s"), Ok(1536.0));
+        assert_eq!(quota("a=b=4KiB"), Ok(("a=b".to_owned(), 4096)));
+        assert!(["1GiB", "0/s", "/s", "x/s"].iter().all(|text| bandwidth(text).is_err()));
+        assert!(["acme", "=1", "acme=", "acme=x"].iter().all(|text| quota(text).is_err()));
+    }
+
+    #[test]
     fn shown() {
         assert_eq!(show_size(1536), "1.5 KiB");
         assert_eq!(show_size(12), "12 B");
         assert_eq!(show_count(1_234_567), "1,234,567");
         assert_eq!(show_count(123), "123");
+        let durations = [60_000, 300_000, 3_600_000, 90_000, 1_500].map(show_duration);
+        assert_eq!(durations, ["60s", "5m", "60m", "90s", "1500ms"]);
         assert_eq!(show_age(3_200), "3.2 s");
         assert_eq!(show_age(3_600_000 * 5), "5.0 h");
     }

@@ -41,6 +41,15 @@ pub enum ServiceError {
         /// What is wrong with it.
         reason: String,
     },
+    /// There is no such policy.
+    #[error(transparent)]
+    Policy(#[from] prefix_indexer_analytics::policies::PolicyError),
+    /// A plan was asked for within limits that make no sense.
+    #[error("no plan can be made: {reason}")]
+    Plan {
+        /// Why not.
+        reason: String,
+    },
     /// A feedback file has a bad line.
     #[error("{}: {source}", path.display())]
     Feedback {

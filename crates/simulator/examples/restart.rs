@@ -1,6 +1,8 @@
-//! What each fixed formula recovers after a restart: `restart TRACE [JSON]`.
+//! What each policy recovers after a restart: `restart TRACE [JSON]`.
 
-use prefix_indexer_simulator::{Trace, scenarios::restart};
+use prefix_indexer_analytics::policies::{self, REPLAY_HALF_LIVES_MS};
+use prefix_indexer_models::Ladder;
+use prefix_indexer_simulator::{Trace, rankers, scenarios::restart};
 use prefix_indexer_traces::{Inputs, TraceOptions};
 use std::time::Instant;
 
@@ -11,7 +13,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let trace = Trace::load(Inputs::from_args([path])?.open(TraceOptions::default(), |_| Vec::new()), |_| ())?;
     let options = restart::Options::default();
     let started = Instant::now();
-    let mut rankers = restart::formula_rankers(None)?;
+    let ladder = Ladder::new(&REPLAY_HALF_LIVES_MS)?;
+    let mut rankers = rankers(&policies::names(&ladder), &ladder)?;
     let report = restart::run(&trace, &options, &mut rankers)?;
     let elapsed = started.elapsed();
     if let Some(json) = arguments.next() {

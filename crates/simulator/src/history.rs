@@ -1,7 +1,10 @@
 //! What an index would know at a moment of a replay, kept up to date request by request.
 
 use crate::Trace;
-use prefix_indexer_analytics::policies::{Moment, PrefixFacts};
+use prefix_indexer_analytics::{
+    Waiting,
+    policies::{Moment, PrefixFacts},
+};
 use prefix_indexer_models::{Clock, Ladder};
 use std::cmp::Reverse;
 
@@ -25,12 +28,19 @@ pub struct History<'a> {
     touched: Vec<u32>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Known {
     uses: u64,
     first_seen_ms: u64,
-    last_seen_ms: u64,
+    waiting: Waiting,
     touched: bool,
+}
+
+impl Known {
+    const NEVER: Known = {
+        let waiting = Waiting { uses: 0, last_gap_ms: None, last_use_ms: 0 };
+        Known { uses: 0, first_seen_ms: 0, waiting, touched: false }
+    };
 }
 
 impl<'a> History<'a> {
@@ -40,7 +50,7 @@ impl<'a> History<'a> {
         History {
             trace,
             next: 0,
-            blocks: vec![Known::default(); blocks],
+            blocks: vec![Known::NEVER; blocks],
             sums: vec![0.0; blocks * ladder.len()],
             order: Vec::new(),
             touched: Vec::new(),
@@ -81,13 +91,14 @@ impl<'a> History<'a> {
         for &block in request.blocks {
             let place = block as usize;
             let known = &mut self.blocks[place];
-            let last_ms = (known.uses > 0).then_some(known.last_seen_ms);
+            let last_ms = (known.uses > 0).then_some(known.waiting.last_use_ms);
             self.clock.add(last_ms, &mut self.sums[place * rungs..(place + 1) * rungs], 1.0);
             if known.uses == 0 {
                 known.first_seen_ms = request.time_ms;
+                known.waiting = Waiting::first(request.time_ms);
             }
             known.uses += 1;
-            known.last_seen_ms = request.time_ms;
+            known.waiting = known.waiting.used(request.time_ms);
             if !known.touched {
                 known.touched = true;
                 self.touched.push(block);
@@ -103,7 +114,7 @@ impl<'a> History<'a> {
             return;
         }
         let key = |block: u32| {
-            let last_seen_ms = self.blocks[block as usize].last_seen_ms;
+            let last_seen_ms = self.blocks[block as usize].waiting.last_use_ms;
             (Reverse(last_seen_ms), self.trace.depth(block).unwrap_or(0), block)
         };
         self.touched.sort_unstable_by_key(|&block| key(block));
@@ -129,10 +140,11 @@ impl<'a> History<'a> {
         PrefixFacts {
             uses: known.uses,
             first_seen_ms: known.first_seen_ms,
-            last_seen_ms: known.last_seen_ms,
+            last_seen_ms: known.waiting.last_use_ms,
             footprint_bytes: self.trace.bytes(block),
             depth: self.trace.depth(block),
             active_model: false,
+            waiting: known.waiting,
             sums: &self.sums[place * rungs..(place + 1) * rungs],
         }
     }

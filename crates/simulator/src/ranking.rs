@@ -1,7 +1,11 @@
 //! Who says which blocks to load, and the order that follows from it.
 
+mod learned;
+
+pub use learned::{AutoRanker, ReuseRanker};
+
 use crate::{History, Request};
-use prefix_indexer_analytics::policies::{self, Formula, PolicyError};
+use prefix_indexer_analytics::policies::{self, AUTO, Formula, PolicyError, REUSE};
 use prefix_indexer_models::{Ladder, Rank};
 
 /// What a plan is asked for.
@@ -39,6 +43,21 @@ pub trait Ranker {
 
     /// Appends the rank of each block of the history, in the [order](History::order) that breaks ties.
     fn rank(&mut self, question: &Question, history: &History<'_>, ranks: &mut Vec<Rank>);
+}
+
+/// The rankers of policies by name, as [`policies::names`] lists them, over the ladder of a history.
+///
+/// # Errors
+/// [`PolicyError`] for a name that no policy has.
+pub fn rankers<N: AsRef<str>>(names: &[N], ladder: &Ladder) -> Result<Vec<Box<dyn Ranker>>, PolicyError> {
+    let ranker = |name: &N| -> Result<Box<dyn Ranker>, PolicyError> {
+        Ok(match name.as_ref() {
+            AUTO => Box::new(AutoRanker::new(ladder)),
+            REUSE => Box::new(ReuseRanker::default()),
+            name => Box::new(FormulaRanker::new(name, ladder)?),
+        })
+    };
+    names.iter().map(ranker).collect()
 }
 
 /// A formula as a ranker: the history knows all it asks.

@@ -1,14 +1,18 @@
 //! Reading an index that another process may be writing.
 //!
-//! A reader takes no lock and writes nothing. It sees what has been flushed, one whole generation at a time: the manifest names
-//! files that are never changed. When one of them is gone, a newer manifest is there, and the reader takes that.
+//! A reader locks nobody out and writes nothing. It sees what has been flushed, one whole generation at a time: the manifest names
+//! files that are never changed. When one of them is gone, a newer manifest is there, and the reader takes that. Where no writer
+//! lives, it also sees what the last one was killed before it could flush.
 
 use crate::{
-    Reader, Segment, StorageError, StoreStatus, View, files,
+    Reader, Segment, StorageError, StoreStatus, View,
+    abandoned_log::AbandonedLog,
+    files,
     files::is_absent,
     format::framed,
     jsonl,
     kinds::jsonl_store,
+    lock,
     manifest::{Manifest, SegmentEntry},
     segment_file, side,
 };
@@ -40,31 +44,38 @@ struct Generation {
     head: Vec<u8>,
     /// In the order of the manifest, newest first.
     segments: Vec<Arc<Segment>>,
+    /// What was counted on top of them; none while a writer lives.
+    log: Option<AbandonedLog>,
+    view: Arc<View>,
 }
 
 impl IndexReader {
     /// Opens the newest generation: reads the manifest and a few kilobytes of each segment. Without `mmap` it reads
-    /// all of them into memory.
+    /// all of them into memory. Where no writer lives, also counts the log that the last one left: nothing after a clean end, up
+    /// to some 100 ms after a kill.
     ///
     /// # Errors
     /// [`StorageError::Absent`], [`StorageError::Corrupt`], [`StorageError::Version`], and those of the file system.
     pub fn open(dir: &Path, mmap: bool) -> Result<IndexReader, StorageError> {
         let generation = load(dir, mmap, None)?;
-        let current = Arc::new(ArcSwap::from_pointee(generation.view()?));
+        let current = Arc::new(ArcSwap::new(generation.view.clone()));
         Ok(IndexReader { dir: dir.to_owned(), mmap, generation, current })
     }
 
-    /// Takes the newest generation, if it is another; whether it was. Some microseconds when nothing has changed, so
-    /// callers may ask every 100 ms. Views that are held do not change.
+    /// Takes the newest generation, or the log of a writer that has been killed, if it is another; whether it was. Some
+    /// microseconds when nothing has changed, so callers may ask every 100 ms. Views that are held do not change.
     ///
     /// # Errors
     /// As [`open`](Self::open); the generation stays the one it was.
     pub fn refresh(&mut self) -> Result<bool, StorageError> {
         if head(&self.dir).is_ok_and(|head| head == self.generation.head) {
-            return Ok(false);
+            let log = AbandonedLog::find(&self.dir, self.generation.lines());
+            if log.is_ok_and(|log| log.is_none() || log == self.generation.log) {
+                return Ok(false);
+            }
         }
         let generation = load(&self.dir, self.mmap, Some(&self.generation))?;
-        self.current.store(Arc::new(generation.view()?));
+        self.current.store(generation.view.clone());
         self.generation = generation;
         Ok(true)
     }
@@ -98,7 +109,7 @@ impl IndexReader {
         entry.map(|entry| side::read(&self.dir, name, entry.generation)).transpose()
     }
 
-    /// Size and state as of the generation. A reader does not look into the log, so its bytes are given as 0.
+    /// Size and state as of the generation. What is in the log is the writer's business: its bytes are given as 0.
     pub fn status(&self) -> StoreStatus {
         let view = self.view();
         StoreStatus {
@@ -113,8 +124,24 @@ impl IndexReader {
 }
 
 impl Generation {
-    fn view(&self) -> Result<View, StorageError> {
-        View::new(self.manifest.spec.clone(), self.segments.clone())
+    fn new(manifest: Manifest, head: Vec<u8>, segments: Vec<Arc<Segment>>) -> Result<Generation, StorageError> {
+        let view = Arc::new(View::new(manifest.spec.clone(), segments.clone())?);
+        Ok(Generation { manifest, head, segments, log: None, view })
+    }
+
+    /// The generation of an index in JSON Lines, whose head is text.
+    fn lines(&self) -> Option<u64> {
+        self.head.starts_with(b"{").then_some(self.manifest.generation)
+    }
+
+    /// With what the last writer left in the log, unless there is a writer now.
+    fn with_log(mut self, dir: &Path) -> Result<Generation, StorageError> {
+        let lines = self.lines();
+        if let Some(log) = AbandonedLog::find(dir, lines)? {
+            self.view = log.replay(dir, &mut self.manifest, &self.segments, lines.is_some())?;
+            self.log = Some(log);
+        }
+        Ok(self)
     }
 }
 
@@ -145,15 +172,17 @@ fn load(dir: &Path, mmap: bool, known: Option<&Generation>) -> Result<Generation
             Err(error) if is_absent(&error) => return Err(StorageError::Absent { path: dir.to_owned() }),
             head => head?,
         };
-        match load_once(dir, mmap, known, head.clone()) {
-            // Gone without a newer generation: really gone.
-            Err(error) if is_absent(&error) && last.as_ref() == Some(&head) => return Err(error),
-            Err(error) if is_absent(&error) => last = Some(head),
-            Ok(generation) if self::head(dir).is_ok_and(|now| now == generation.head) => return Ok(generation),
+        let outcome = load_once(dir, mmap, known, head.clone()).and_then(|generation| generation.with_log(dir));
+        let replaced = self::head(dir).map_or(true, |now| now != head);
+        match outcome {
+            Ok(generation) if !replaced => return Ok(generation),
             // Replaced while it was read: whole all the same, but not the newest any more.
             Ok(generation) if last.is_some() => return Ok(generation),
-            Ok(_) => last = Some(head),
-            Err(error) => return Err(error),
+            // A writer that came meanwhile may have changed any file; gone without a newer generation is really gone.
+            Err(error) if !replaced && !lock::is_held(dir) && (!is_absent(&error) || last.as_ref() == Some(&head)) => {
+                return Err(error);
+            }
+            _ => last = Some(head),
         }
     }
     let what = "the index changes faster than it can be opened".to_owned();
@@ -168,7 +197,7 @@ fn load_once(dir: &Path, mmap: bool, known: Option<&Generation>, head: Vec<u8>) 
         manifest.counters = header.counters();
         manifest.sides = header.side_entries();
         manifest.sources = header.sources;
-        return Ok(Generation { manifest, head, segments });
+        return Generation::new(manifest, head, segments);
     }
     let manifest = Manifest::load(dir)?;
     let opened = |entry: &SegmentEntry| {
@@ -183,5 +212,5 @@ fn load_once(dir: &Path, mmap: bool, known: Option<&Generation>, head: Vec<u8>) 
             None => Arc::new(segment_file::open(dir, entry, mmap)?),
         });
     }
-    Ok(Generation { manifest, head, segments })
+    Generation::new(manifest, head, segments)
 }

@@ -9,11 +9,13 @@
 //! This crate reads no clock, starts no network and does not know what is in its side files. Byte positions are known to
 //! `format` alone, bincode to `codec` alone, and `mmap` holds the only `unsafe`.
 
+mod abandoned_log;
 mod codec;
 mod compaction;
 mod core;
 mod error;
 mod files;
+mod follower;
 mod format;
 mod front;
 mod heap;
@@ -44,6 +46,7 @@ mod sync_thread;
 mod view;
 
 pub use error::StorageError;
+pub use follower::{Follower, FollowerKind, MakeFollower};
 pub use index_reader::IndexReader;
 pub use inspect::{Inspection, LogReport, SegmentReport, SideReport, inspect};
 pub use kinds::{OpenOptions, StoreKind, open};

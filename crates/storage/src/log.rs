@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-const SUFFIX: &str = ".log";
+pub(crate) const SUFFIX: &str = ".log";
 /// Zeros that are reserved at a time.
 const RESERVE: usize = 1 << 20;
 /// A file that has grown to this is followed by another.

@@ -1,6 +1,7 @@
 //! What a query sees: segments, newest first.
 
 mod ranked;
+mod sample;
 
 pub use ranked::Ranked;
 

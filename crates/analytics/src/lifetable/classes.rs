@@ -1,6 +1,7 @@
 //! Classes of prefixes that come back alike: by uses so far and by the last gap.
 
 use prefix_indexer_models::Tally;
+use serde::{Deserialize, Serialize};
 
 /// Bounds (inclusive) of the classes by uses so far; a last class has more.
 const USES: [u64; 5] = [1, 2, 4, 8, 16];
@@ -13,7 +14,7 @@ pub(super) const GAP_CLASSES: usize = GAPS_MS.len() + 2;
 pub(super) const CLASSES: usize = USE_CLASSES * GAP_CLASSES;
 
 /// A prefix between two uses: what the life table wants to know of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// Distinct times of use so far.
     pub uses: u64,

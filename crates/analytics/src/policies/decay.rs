@@ -58,6 +58,7 @@ mod tests {
             footprint_bytes: 0,
             depth: None,
             active_model: false,
+            waiting: crate::Waiting::first(600_000),
             sums: &sums,
         };
         let check = |name, now_ms, expect: f64| {

@@ -53,7 +53,17 @@ mod tests {
 
     fn facts(uses: u64, first_seen_ms: u64, last_seen_ms: u64, footprint_bytes: u64) -> PrefixFacts<'static> {
         let depth = None;
-        PrefixFacts { uses, first_seen_ms, last_seen_ms, footprint_bytes, depth, active_model: false, sums: &[] }
+        let waiting = crate::Waiting::first(last_seen_ms);
+        PrefixFacts {
+            uses,
+            first_seen_ms,
+            last_seen_ms,
+            footprint_bytes,
+            depth,
+            active_model: false,
+            waiting,
+            sums: &[],
+        }
     }
 
     #[test]

@@ -80,6 +80,7 @@ mod tests {
                 footprint_bytes: 0,
                 depth,
                 active_model,
+                waiting: crate::Waiting::first(1_000_000),
                 sums: &[],
             };
             let score = RecencyChainModel.score(&prefix, &Moment { now_ms, ladder: &ladder });

@@ -1,10 +1,14 @@
 //! A child process appends numbered batches and says which were acknowledged; the parent kills it, opens the index and counts.
 
+#[path = "journal.rs"]
+mod journal;
+
 use prefix_indexer_models::{
     EventBatch, IndexSpec, KeyPolicy, PrefixEvent, PrefixKey, PrefixTable, Shard, SourceId, SourcePosition,
 };
 use prefix_indexer_storage::{
-    Batch, BatchId, Commit, Counters, IndexStore, OpenOptions, StorageError, StoreKind, View, inspect, open,
+    Batch, BatchId, Commit, Counters, IndexReader, IndexStore, OpenOptions, StorageError, StoreKind, StoreStatus, View,
+    inspect, open,
 };
 use std::{
     io::{BufRead, BufReader, Write},
@@ -84,15 +88,37 @@ fn verify(dir: &Path) -> Result<u64, String> {
     if !problems.is_empty() {
         return Err(problems.join("; "));
     }
-    let store = open_store(dir).map_err(|error| error.to_string())?;
+    let reader = IndexReader::open(dir, true).map_err(|error| error.to_string())?;
+    let read = position(reader.sources());
+    expect_all(&reader.view(), read, reader.status()).map_err(|error| format!("a reader: {error}"))?;
+    let mut store = open_store(dir).map_err(|error| error.to_string())?;
     let last = last_batch(store.as_ref());
-    let view = store.reader().view();
-    for number in 1..=last {
-        expect(&view, &format!("batch-{number}"), 1)?;
+    expect_all(&store.reader().view(), last, store.status())?;
+    if read != last {
+        return Err(format!("a reader found {read} batches, the next writer {last}"));
     }
-    expect(&view, "every", last)?;
+    if let Some((_, bytes)) = store.side("last").map_err(|error| error.to_string())? {
+        let at = bytes.try_into().map(u64::from_le_bytes).map_err(|_| "a side file of another length")?;
+        if at > last {
+            return Err(format!("the side file is of batch {at}, after {last}"));
+        }
+    }
+    store.flush().map_err(|error| error.to_string())?;
+    let learned = store.side(journal::NAME).map_err(|error| error.to_string())?;
+    let learned = learned.map_or(Ok(Vec::new()), |(_, bytes)| journal::times(&bytes))?;
+    let all: Vec<u64> = (1..=last).flat_map(|number| events(number).timestamps_ms().to_vec()).collect();
+    if learned != all {
+        return Err(format!("a follower saw {} events, in another order or not the {}", learned.len(), all.len()));
+    }
+    Ok(last)
+}
+
+fn expect_all(view: &View, last: u64, status: StoreStatus) -> Result<(), String> {
+    for number in 1..=last {
+        expect(view, &format!("batch-{number}"), 1)?;
+    }
+    expect(view, "every", last)?;
     let (prefixes, events) = (last + u64::from(last > 0), 2 * last);
-    let status = store.status();
     if view.len() != prefixes || status.counters.events != events {
         return Err(format!(
             "{} prefixes and {} events where {prefixes} and {events} should be",
@@ -104,13 +130,7 @@ fn verify(dir: &Path) -> Result<u64, String> {
     if rows != prefixes {
         return Err(format!("{rows} rows where {prefixes} should be"));
     }
-    if let Some((_, bytes)) = store.side("last").map_err(|error| error.to_string())? {
-        let at = bytes.try_into().map(u64::from_le_bytes).map_err(|_| "a side file of another length")?;
-        if at > last {
-            return Err(format!("the side file is of batch {at}, after {last}"));
-        }
-    }
-    Ok(last)
+    Ok(())
 }
 
 fn expect(view: &View, prefix_id: &str, hits: u64) -> Result<(), String> {
@@ -134,7 +154,9 @@ fn work(dir: &Path, seed: u64) -> Result<(), StorageError> {
         random = noise(random);
         match random % 16 {
             0 | 1 => {
-                let table = fold(store.spec(), &events(next));
+                let mut events = events(next);
+                store.admit(&mut events);
+                let table = fold(store.spec(), &events);
                 let counters = Counters { events: 2, bytes: 2, ..Counters::default() };
                 store.load(vec![table], &commit(next), counters)?;
                 next += 1;
@@ -162,7 +184,8 @@ fn work(dir: &Path, seed: u64) -> Result<(), StorageError> {
 }
 
 fn open_store(dir: &Path) -> Result<Box<dyn IndexStore>, StorageError> {
-    open(StoreKind::Segments, dir, OpenOptions { spec: Some(IndexSpec::default()), ..OpenOptions::default() })
+    let options = OpenOptions { spec: Some(IndexSpec::default()), ..OpenOptions::default() };
+    open(StoreKind::Segments, dir, OpenOptions { follower: Some(journal::JOURNAL), ..options })
 }
 
 fn source() -> SourceId {
@@ -170,7 +193,11 @@ fn source() -> SourceId {
 }
 
 fn last_batch(store: &dyn IndexStore) -> u64 {
-    store.source(&source()).map_or(0, |position| position.offset)
+    position(store.source(&source()))
+}
+
+fn position<'a>(sources: impl IntoIterator<Item = &'a SourcePosition>) -> u64 {
+    sources.into_iter().find(|position| position.source == source()).map_or(0, |position| position.offset)
 }
 
 fn commit(number: u64) -> Commit {

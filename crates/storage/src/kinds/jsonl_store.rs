@@ -35,15 +35,12 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Box<dyn IndexSto
     let seen = Seen::load(dir, &header.seen)?;
     let live = Live::new(header.spec.clone(), segments)?;
     let mut core = Core::new(live, seen, header.sources.clone(), header.counters());
-    let log_path = jsonl::log_path(dir, header.generation);
-    let log = files::read(&log_path)?;
-    let end = jsonl::read_batches(&log, &log_path, |line, events| {
-        let batch_id = jsonl::batch_id(line)
-            .map_err(|what| StorageError::Corrupt { path: log_path.clone(), offset: 0, what })?
-            .map(BatchId);
-        let commit = Commit { batch_id, sources: line.sources.clone() };
-        core.replay(&LogRecord { commit, duplicates: line.duplicates }, events)
+    core.followed = options.followed(&header.spec, |name| {
+        let entry = header.side_entries().into_iter().find(|entry| entry.name == name);
+        entry.map(|entry| side::read(dir, name, entry.generation)).transpose()
     })?;
+    let log_path = jsonl::log_path(dir, header.generation);
+    let end = replay(&log_path, &mut core)?;
     let log = FileOptions::new().append(true).open(&log_path).and_then(|file| {
         // What a torn write left must not come before the next batch.
         file.set_len(end as u64)?;
@@ -80,6 +77,17 @@ pub(crate) fn read(dir: &Path) -> Result<(Header, Vec<Arc<Segment>>), StorageErr
         vec![Arc::new(Segment::build(&header.spec, &[(&table).into()], fresh)?)]
     };
     Ok((header, segments))
+}
+
+/// Counts what an event log holds; returns where its whole batches end. Writes nothing.
+pub(crate) fn replay(log_path: &Path, core: &mut Core) -> Result<usize, StorageError> {
+    jsonl::read_batches(&files::read(log_path)?, log_path, |line, events| {
+        let batch_id = jsonl::batch_id(line)
+            .map_err(|what| StorageError::Corrupt { path: log_path.to_owned(), offset: 0, what })?
+            .map(BatchId);
+        let commit = Commit { batch_id, sources: line.sources.clone() };
+        core.replay(&LogRecord { commit, duplicates: line.duplicates }, events)
+    })
 }
 
 fn create(dir: &Path, spec: &IndexSpec) -> Result<(), StorageError> {

@@ -8,7 +8,7 @@ use crate::{
     live::Live,
     live_store::{Extent, LiveStore, Medium, Next, Rows},
     lock::WriterLock,
-    log::{self, LogWriter},
+    log::{self, LogEnd, LogWriter},
     log_record::{self, RecordEncoder},
     manifest::{Manifest, SegmentEntry},
     retention::Retention,
@@ -46,9 +46,19 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Box<dyn IndexSto
     let live = Live::new(manifest.spec.clone(), segments)?;
     let seen = Seen::load(dir, &manifest.seen)?;
     let mut core = Core::new(live, seen, manifest.sources.clone(), manifest.counters);
+    core.followed = options.followed(&manifest.spec, |name| {
+        let entry = manifest.sides.iter().find(|entry| entry.name == name);
+        entry.map(|entry| side::read(dir, name, entry.generation)).transpose()
+    })?;
     let log = match log {
         Some(empty) => empty,
-        None => replay(dir, manifest.log_from, &mut core)?,
+        None => {
+            let end = replay(dir, &manifest, &mut core)?;
+            log::repair(&end)?;
+            let mut log = LogWriter::create(dir, end.next)?;
+            log.set_earlier_bytes(end.bytes);
+            log
+        }
     };
 
     let files = Files {
@@ -69,11 +79,11 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Box<dyn IndexSto
 /// Directories of an index.
 const DIRECTORIES: [&str; 3] = [files::SEGMENT_DIR, files::SIDE_DIR, files::LOG_DIR];
 
-/// Counts what the log holds from record `from` on. Returns where the log goes on.
-fn replay(dir: &Path, from: u64, core: &mut Core) -> Result<LogWriter, StorageError> {
+/// Counts what was logged after the generation of the manifest. Writes nothing.
+pub(crate) fn replay(dir: &Path, manifest: &Manifest, core: &mut Core) -> Result<LogEnd, StorageError> {
     let mut events = EventBatch::new();
     let mut failed = Ok(());
-    let end = log::read(dir, from, |record| {
+    let end = log::read(dir, manifest.log_from, |record| {
         let decoded = log_record::decode(record, &mut events)?;
         // A segment that cannot be read is no fault of the log.
         if failed.is_ok() {
@@ -82,10 +92,7 @@ fn replay(dir: &Path, from: u64, core: &mut Core) -> Result<LogWriter, StorageEr
         Ok(())
     })?;
     failed?;
-    log::repair(&end)?;
-    let mut log = LogWriter::create(dir, end.next)?;
-    log.set_earlier_bytes(end.bytes);
-    Ok(log)
+    Ok(end)
 }
 
 /// Makes an empty index, unless another process has done so meanwhile. The manifest comes last: a crash before it leaves
@@ -103,7 +110,7 @@ fn create(dir: &Path, spec: &IndexSpec) -> Result<Option<(WriterLock, Manifest, 
     }
     files::create_dirs(dir, DIRECTORIES)?;
     let manifest = Manifest::new(spec.clone());
-    if !files::names(&dir.join(files::LOG_DIR))?.is_empty()
+    if !files::numbered(&dir.join(files::LOG_DIR), log::SUFFIX)?.is_empty()
         && log::read(dir, manifest.log_from, |_| Ok(()))?.records > 0
     {
         let what = "the manifest is missing, but there are log records".to_owned();

@@ -124,6 +124,15 @@ pub(crate) fn assert_answers(view: &View, stats: &[PrefixStats]) {
     let mut all = expected(spec, stats, Scope::default(), Order::Recency);
     all.sort_by(|a, b| (&a.tenant, &a.model_id).cmp(&(&b.tenant, &b.model_id)));
     assert_eq!(view.rows().map(|row| row.unwrap().to_stats()).collect::<Vec<_>>(), all);
+    for count in [0, stats.len() as u64 / 3, stats.len() as u64, u64::MAX] {
+        let below = (u128::from(count) << 32) / (stats.len() as u128).max(1);
+        let mut keys: Vec<_> = stats.iter().map(|stats| stats.key(spec.key_policy)).collect();
+        keys.retain(|key| u128::from(key.hash64() >> 32) < below);
+        keys.sort_unstable();
+        let sample = view.sample(count).unwrap();
+        assert_eq!(sample.iter().map(|row| row.key()).collect::<Vec<_>>(), keys, "sample of {count}");
+        assert!(sample.iter().all(|row| stats.iter().any(|stats| *stats == row.to_stats())), "newest rows");
+    }
     for segment in view.segments() {
         segment.verify().unwrap();
     }

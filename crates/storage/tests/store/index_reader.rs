@@ -47,6 +47,35 @@ fn a_reader_sees_what_is_flushed() {
 }
 
 #[test]
+fn a_reader_sees_what_a_killed_writer_logged() {
+    for kind in [StoreKind::Segments, StoreKind::Jsonl] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = || OpenOptions { spec: Some(IndexSpec::default()), ..OpenOptions::default() };
+        let mut store = open(kind, dir.path(), options()).unwrap();
+        store.append(&[batch(&events(60))]).unwrap();
+        store.flush().unwrap();
+        store.append(&[batch(&events(100))]).unwrap();
+        store.publish().unwrap();
+        let expected = stats(&store.reader().view());
+        let mut reader = IndexReader::open(dir.path(), true).unwrap();
+        assert!(stats(&reader.view()) != expected, "{kind}: the log is the writer's as long as it lives");
+        // A store does not flush when it goes, so to others this is what a kill looks like.
+        drop(store);
+        assert!(reader.refresh().unwrap(), "{kind}");
+        assert!(stats(&reader.view()) == expected, "{kind}");
+        assert_eq!(reader.status().counters.events, 160);
+        assert!(!reader.refresh().unwrap());
+        assert!(stats(&IndexReader::open(dir.path(), true).unwrap().view()) == expected, "{kind}");
+
+        let mut store = open(kind, dir.path(), options()).unwrap();
+        assert!(!reader.refresh().unwrap(), "{kind}: the same, with a writer");
+        store.flush().unwrap();
+        assert!(reader.refresh().unwrap());
+        assert!(stats(&reader.view()) == expected, "{kind}");
+    }
+}
+
+#[test]
 fn a_damaged_manifest_leaves_the_reader_where_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let options = OpenOptions { spec: Some(IndexSpec::default()), ..OpenOptions::default() };

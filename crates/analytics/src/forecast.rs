@@ -1,0 +1,318 @@
+//! Learning how prefixes come back while they are used, and saying which will.
+//!
+//! A [`Forecaster`] sees requests in the order of time. At steps of event time it looks at some random blocks and at what it would
+//! have predicted, and when the horizon has passed it learns from what became of them. Now and then it freezes the plan that
+//! each policy would make and counts, when the horizon has passed, which of the planned blocks were used: so it knows which policy
+//! to trust (prequential evaluation: Dawid, 1984). The time between steps doubles when there have been so many, and
+//! the older evidence then counts half: each second of the history weighs the same, and there are never more than
+//! a few hundred steps an octave of time.
+//!
+//! The prediction is a [`Model`]: it knows no block, and scores a row of an index as it scores a block of a replay.
+
+mod blocks;
+mod effort;
+mod features;
+mod frozen;
+mod learner;
+mod logistic;
+mod model;
+mod steps;
+
+pub use effort::Effort;
+pub use learner::{FOLLOWED, Learner, LearnerError};
+pub use model::{LEARNED, Model, Outlook};
+
+use crate::{
+    Divergence,
+    backtest::{Choice, Warmup},
+    policies::Moment,
+};
+use blocks::Blocks;
+use features::{Features, Place};
+use frozen::Frozen;
+use logistic::Row;
+use prefix_indexer_models::{Ladder, Rank};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use steps::{Random, Steps};
+
+/// Looked at a horizon before the first of them is decided: further samples wait.
+const SAMPLES_A_HORIZON: u64 = 16;
+/// Of the blocks looked at, every other is the most popular of so many random ones: likely blocks are rare, and plans consist
+/// of them.
+const TOURNAMENT: usize = 8;
+/// Plans frozen at the same time.
+const FROZEN: usize = 16;
+
+/// Predicts which of the blocks seen so far will be used, from how they have been used.
+///
+/// Blocks are numbers that count up from 0 in the order of first sight, root before leaf within a request. Memory: some
+/// 100 bytes a block, and some MiB for what is not decided yet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Forecaster {
+    effort: Effort,
+    model: Model,
+    blocks: Blocks,
+    chains: Option<Divergence>,
+    steps: Steps,
+    random: Random,
+    /// For each horizon, blocks as they were, until it is known what became of them.
+    samples: Vec<VecDeque<Sample>>,
+    frozen: VecDeque<Frozen>,
+    #[serde(skip)]
+    warmup: Warmup,
+}
+
+/// Blocks looked at at one time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Sample {
+    at_ms: u64,
+    rows: Vec<Seen>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Seen {
+    block: u32,
+    features: Features,
+    /// What was predicted, if the block stands for all blocks.
+    probability: Option<f64>,
+}
+
+impl Forecaster {
+    /// Nothing has happened yet. Decayed sums are kept for the half-lives of `ladder`.
+    pub fn new(ladder: &Ladder, effort: Effort) -> Forecaster {
+        Forecaster {
+            model: Model::new(ladder, &effort),
+            blocks: Blocks::default(),
+            chains: effort.chains.then(Divergence::default),
+            steps: Steps::default(),
+            random: Random::default(),
+            samples: vec![VecDeque::new(); effort.horizons_ms.len()],
+            frozen: VecDeque::new(),
+            warmup: Warmup::default(),
+            effort,
+        }
+    }
+
+    /// Number of blocks known.
+    pub fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Whether no block is known.
+    pub fn is_empty(&self) -> bool {
+        self.blocks.len() == 0
+    }
+
+    /// What has been learned.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The policy that `auto` is now, with the reasons.
+    pub fn choice(&self) -> Choice {
+        self.model.choice()
+    }
+
+    /// Counts a request at `time_ms` (an earlier time than the newest counts as that) that uses a chain of blocks, root first; `parent` is
+    /// the block before the first. `bytes` tells the size of a block.
+    ///
+    /// The first block that is neither known nor the next new number, and what follows it, is left out.
+    pub fn observe(&mut self, time_ms: u64, parent: Option<u32>, chain: &[u32], bytes: impl Fn(u32) -> u64) {
+        let time_ms = self.blocks.newest_ms().max(time_ms);
+        if self.steps.is_due(time_ms) {
+            self.step(time_ms);
+        }
+        if let Some(divergence) = &mut self.chains {
+            divergence.observe(time_ms, chain);
+        }
+        self.blocks.count(&mut self.model, time_ms, parent, chain, bytes);
+        self.steps.count(chain.len() as u64);
+    }
+
+    /// Counts a use of one block whose chain is not known.
+    pub(crate) fn observe_one(&mut self, time_ms: u64, block: u32, depth: Option<u32>, bytes: u64) {
+        self.observe(time_ms, None, &[block], |_| bytes);
+        self.blocks.lift(block, depth);
+    }
+
+    /// Counts uses of blocks that are not followed.
+    pub(crate) fn pass(&mut self, uses: u64) {
+        self.steps.count(uses);
+    }
+
+    /// Which blocks have been used within so many of the longest horizons.
+    pub(crate) fn used_within(&self, horizons: u64) -> Vec<bool> {
+        let longest_ms = self.effort.horizons_ms.last().copied().unwrap_or(0);
+        let since_ms = self.blocks.newest_ms().saturating_sub(longest_ms.saturating_mul(horizons));
+        self.blocks.all().map(|block| self.blocks.used_since(block, since_ms)).collect()
+    }
+
+    /// Forgets the other blocks, and what is not decided yet; those that are kept count up anew, in the same order.
+    pub(crate) fn retain(&mut self, keep: &[bool]) {
+        self.blocks.retain(&mut self.model, keep);
+        self.samples.iter_mut().for_each(VecDeque::clear);
+        self.frozen.clear();
+    }
+
+    /// Adds what was learned elsewhere.
+    pub(crate) fn merge_model(&mut self, other: &Model) {
+        self.model.merge(other);
+    }
+
+    /// Whether the parts belong together: those that were read from somewhere.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        let horizons = self.effort.horizons_ms.len();
+        self.model.check(&self.effort)?;
+        self.blocks.check(&self.model)?;
+        if self.samples.len() != horizons || self.chains.is_some() {
+            return Err("samples for each horizon");
+        }
+        Ok(())
+    }
+
+    /// Everything that is due before the uses at `time_ms` count.
+    #[cold]
+    fn step(&mut self, time_ms: u64) {
+        self.decide(time_ms);
+        if let Some(at_ms) = self.steps.step(time_ms, self.effort.uses_a_step) {
+            if self.steps.doubled() {
+                self.model.ledger.fade();
+                self.model
+                    .horizons
+                    .iter_mut()
+                    .flat_map(|horizon| &mut horizon.experts)
+                    .for_each(|expert| expert.fade());
+            }
+            if self.blocks.len() > 0 {
+                self.look(at_ms);
+                let known = self.blocks.len() as f64;
+                if self.steps.plan_is_due(self.effort.steps_a_plan, known * self.effort.uses_a_block_a_plan) {
+                    self.freeze(at_ms);
+                }
+            }
+            self.decide(time_ms);
+        }
+    }
+
+    /// Learns from all whose horizon has ended by `time_ms`.
+    fn decide(&mut self, time_ms: u64) {
+        let blocks = &self.blocks;
+        for (samples, horizon) in self.samples.iter_mut().zip(&mut self.model.horizons) {
+            while let Some(sample) =
+                samples.pop_front_if(|sample| sample.at_ms.saturating_add(horizon.horizon_ms) <= time_ms)
+            {
+                let came = |seen: &Seen| blocks.used_since(seen.block, sample.at_ms);
+                for seen in &sample.rows {
+                    if let Some(probability) = seen.probability {
+                        horizon.reliability.record(probability, came(seen));
+                    }
+                }
+                let rows = sample.rows.iter().map(|seen| Row { features: &seen.features, came: came(seen) });
+                horizon.experts.iter_mut().for_each(|expert| expert.learn(rows.clone()));
+            }
+        }
+        for frozen in &mut self.frozen {
+            frozen.judge(time_ms, &self.effort, blocks, &mut self.model.ledger);
+        }
+        self.frozen.retain(|frozen| !frozen.is_judged(&self.effort));
+    }
+
+    /// Notes some blocks as they are at `at_ms`, to learn from what becomes of them.
+    fn look(&mut self, at_ms: u64) {
+        let moment = Moment { now_ms: at_ms, ladder: &self.model.ladder };
+        for (number, samples) in self.samples.iter_mut().enumerate() {
+            let horizon_ms = self.model.horizons[number].horizon_ms;
+            let newest_ms = samples.back().map_or(0, |sample| sample.at_ms);
+            if !samples.is_empty() && at_ms.saturating_sub(newest_ms) < horizon_ms / SAMPLES_A_HORIZON {
+                continue;
+            }
+            let outlook = self.model.outlook(at_ms, horizon_ms);
+            let hazards = self.chains.as_ref().map(|chains| chains.hazards(at_ms, horizon_ms));
+            let mut rows = Vec::with_capacity(self.effort.rows);
+            for row in 0..self.effort.rows {
+                let mut random = || self.random.below(self.blocks.len() as u64) as u32;
+                let uniform = row % 2 == 0;
+                let block = if uniform {
+                    random()
+                } else {
+                    let drawn: [u32; TOURNAMENT] = std::array::from_fn(|_| random());
+                    let popularity = |block: &u32| features::popularity(&self.blocks.facts(*block), &moment);
+                    drawn.into_iter().max_by(|a, b| popularity(a).total_cmp(&popularity(b))).unwrap_or(0)
+                };
+                let place = place(self.chains.as_ref(), hazards.as_deref(), block);
+                let features = outlook.features(&self.blocks.facts(block), horizon_ms, place);
+                let probability = uniform.then(|| self.model.horizons[number].probability(&features));
+                rows.push(Seen { block, features, probability });
+            }
+            samples.push_back(Sample { at_ms, rows });
+        }
+    }
+
+    /// Freezes the plans of all policies.
+    fn freeze(&mut self, at_ms: u64) {
+        if self.frozen.len() >= FROZEN {
+            return;
+        }
+        let share = self.effort.budgets.last().copied().unwrap_or(0.0);
+        let budget = (share * self.blocks.len() as f64) as usize;
+        let mut ranks = Vec::new();
+        let mut plan = |ranks: &[Rank]| frozen::plan(ranks, &self.blocks, budget, &mut self.warmup);
+        let mut learned = Vec::new();
+        for horizon in &self.model.horizons {
+            let outlook = self.model.outlook(at_ms, horizon.horizon_ms);
+            rank_learned(&outlook, &self.blocks, self.chains.as_ref(), &mut ranks);
+            let by_learned = plan(&ranks);
+            rank_reuse(&outlook, &self.blocks, &mut ranks);
+            learned.push([by_learned, plan(&ranks)]);
+        }
+        let moment = Moment { now_ms: at_ms, ladder: &self.model.ladder };
+        let formulas = self.model.formulas();
+        let fixed = formulas.iter().map(|formula| {
+            ranks.clear();
+            ranks.extend(self.blocks.all().map(|block| formula.rank(&self.blocks.facts(block), &moment)));
+            plan(&ranks)
+        });
+        let fixed = fixed.collect();
+        self.frozen.push_back(Frozen::new(at_ms, self.blocks.len(), learned, fixed));
+    }
+
+    /// The ranks of all blocks known, by number: of the policy that `auto` is now. Some hundred nanoseconds a block.
+    pub fn rank(&self, now_ms: u64, horizon_ms: u64, ranks: &mut Vec<Rank>) {
+        let outlook = self.model.outlook(now_ms, horizon_ms);
+        match self.model.ledger.best(|_| true) {
+            0 => rank_learned(&outlook, &self.blocks, self.chains.as_ref(), ranks),
+            1 => rank_reuse(&outlook, &self.blocks, ranks),
+            formula => {
+                let moment = Moment { now_ms, ladder: &self.model.ladder };
+                ranks.clear();
+                let formulas = self.model.formulas();
+                let Some(formula) = formulas.get(formula - 2) else { return };
+                ranks.extend(self.blocks.all().map(|block| formula.rank(&self.blocks.facts(block), &moment)));
+            }
+        }
+    }
+}
+
+fn place(chains: Option<&Divergence>, hazards: Option<&[f64]>, block: u32) -> Option<Place> {
+    let (place, pace) = chains?.place(block)?;
+    Some(Place { hazard: *hazards?.get(block as usize)?, place, pace })
+}
+
+fn rank_learned(outlook: &Outlook<'_>, blocks: &Blocks, chains: Option<&Divergence>, ranks: &mut Vec<Rank>) {
+    let hazards = chains.map(|chains| outlook.hazards(chains));
+    let rank = |block: u32| {
+        let places = hazards.as_ref().and_then(|hazards| {
+            let at = |which: usize| place(chains, hazards.get(which.min(hazards.len() - 1)).map(Vec::as_slice), block);
+            Some([at(0)?, at(1)?])
+        });
+        Rank::of_score(outlook.placed(&blocks.facts(block), places), 0)
+    };
+    ranks.clear();
+    ranks.extend(blocks.all().map(rank));
+}
+
+fn rank_reuse(outlook: &Outlook<'_>, blocks: &Blocks, ranks: &mut Vec<Rank>) {
+    ranks.clear();
+    ranks.extend(blocks.all().map(|block| Rank::of_score(outlook.reuse(&blocks.facts(block)), 0)));
+}

@@ -1,0 +1,50 @@
+//! How much work goes into learning.
+
+use serde::{Deserialize, Serialize};
+
+/// How often and how widely a [`Forecaster`](super::Forecaster) looks at what it knows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Effort {
+    /// Windows after a moment that probabilities are learned for, in milliseconds, ascending.
+    pub horizons_ms: Vec<u64>,
+    /// Sizes of the plans that are judged, as shares of the blocks known, ascending.
+    pub budgets: Vec<f64>,
+    /// Blocks looked at a step and horizon.
+    pub rows: usize,
+    /// Uses between two steps, at least.
+    pub uses_a_step: u64,
+    /// Steps from one judged plan to the next.
+    pub steps_a_plan: u32,
+    /// Uses between two judged plans, at least, as a multiple of the blocks known.
+    pub uses_a_block_a_plan: f64,
+    /// Whether requests are whole chains, root first, so that it can be learned where in the tree they go on.
+    pub chains: bool,
+}
+
+impl Effort {
+    /// For a replay, where all blocks are at hand and exactness is worth some seconds.
+    pub fn replay() -> Effort {
+        Effort {
+            horizons_ms: vec![60_000, 300_000],
+            budgets: vec![0.01, 0.02, 0.05, 0.1, 0.25],
+            rows: 500,
+            uses_a_step: 1,
+            steps_a_plan: 8,
+            uses_a_block_a_plan: 0.0,
+            chains: true,
+        }
+    }
+
+    /// For learning beside ingestion.
+    pub fn ingestion() -> Effort {
+        Effort {
+            horizons_ms: vec![60_000, 300_000, 1_800_000],
+            rows: 32,
+            uses_a_step: 512,
+            steps_a_plan: 1,
+            uses_a_block_a_plan: 4.0,
+            chains: false,
+            ..Effort::replay()
+        }
+    }
+}

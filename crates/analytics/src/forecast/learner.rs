@@ -1,0 +1,195 @@
+//! Learning beside ingestion: from a sample of the prefixes, in bounded memory.
+//!
+//! A prefix is followed when the hash of its name lies below a threshold, so all of its uses are seen or none (SHARDS: Waldspurger
+//! et al., FAST 2015). When more prefixes are followed than there is room for, first those go that have been silent for
+//! long; when that does not free a quarter, the threshold is halved. Shares and probabilities of the sample are
+//! those of the whole. What an event costs whose prefix is not followed is the hash of its name.
+
+use super::{Effort, Forecaster, Model};
+use prefix_indexer_models::{EventRef, Ladder};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use thiserror::Error;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// Prefixes that a learner follows at most, unless told otherwise: some 4 MiB.
+pub const FOLLOWED: usize = 32_768;
+
+/// Version of what a learner is written as.
+const VERSION: u32 = 1;
+/// Silence, in multiples of the longest horizon, after which a prefix may be forgotten.
+const SILENCE: u64 = 64;
+
+/// A [`Model`] that learns from the events of an index as they are ingested, in order.
+///
+/// It is plain data that can be written and read back; reading checks what it needs. The same events make the same
+/// learner, however they are cut into batches.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "State")]
+pub struct Learner(State);
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct State {
+    version: u32,
+    room: usize,
+    /// Hashes of followed names lie below it.
+    threshold: u64,
+    forecaster: Forecaster,
+    /// Hash of the name of each followed prefix, by number.
+    names: Vec<u64>,
+    /// Events since the last one of a followed prefix.
+    passed: u64,
+    #[serde(skip)]
+    numbers: HashMap<u64, u32>,
+    #[serde(skip)]
+    scope: Scope,
+}
+
+/// Tenant and model of the last event, with their hash.
+#[derive(Debug, Clone, Default)]
+struct Scope {
+    tenant: String,
+    model_id: String,
+    hash: u64,
+}
+
+/// Why what was read is no learner.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum LearnerError {
+    /// Written by another version.
+    #[error("learned state of version {found}, expected {VERSION}")]
+    Version {
+        /// Of what was read.
+        found: u32,
+    },
+    /// Parts that do not belong together.
+    #[error("learned state is inconsistent: {what}")]
+    Inconsistent {
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+impl Learner {
+    /// Nothing has happened yet. The sums of the index's rows are over the half-lives of `ladder`.
+    pub fn new(ladder: &Ladder) -> Learner {
+        Learner::with_room(ladder, FOLLOWED)
+    }
+
+    /// Likewise, following at most so many prefixes.
+    pub fn with_room(ladder: &Ladder, room: usize) -> Learner {
+        Learner(State {
+            version: VERSION,
+            room: room.clamp(16, u32::MAX as usize / 2),
+            threshold: u64::MAX,
+            forecaster: Forecaster::new(ladder, Effort::ingestion()),
+            names: Vec::new(),
+            passed: 0,
+            numbers: HashMap::new(),
+            scope: Scope::default(),
+        })
+    }
+
+    /// Learns from a use. Events come in the order of time; one that is late counts as now.
+    #[inline]
+    pub fn observe(&mut self, event: &EventRef<'_>) {
+        let Learner(state) = self;
+        let scope = &mut state.scope;
+        if scope.tenant != event.tenant || scope.model_id != event.model_id {
+            scope.enter(event.tenant, event.model_id);
+        }
+        let name = xxh3_64_with_seed(event.prefix_id.as_bytes(), scope.hash);
+        if name > state.threshold {
+            state.passed += 1;
+            return;
+        }
+        state.follow(name, event);
+    }
+
+    /// What has been learned.
+    pub fn model(&self) -> &Model {
+        self.0.forecaster.model()
+    }
+
+    /// Prefixes that are followed now.
+    pub fn followed(&self) -> usize {
+        self.0.names.len()
+    }
+
+    /// The share of all prefixes that is followed, 0 to 1.
+    pub fn share(&self) -> f64 {
+        self.0.threshold as f64 / u64::MAX as f64
+    }
+
+    /// Adds what another index's learner knows to the model (as [`Model::merge`] says). The prefixes that the other one follows
+    /// are not taken over: what becomes of them is learned when they are used again.
+    pub fn merge(&mut self, other: &Learner) {
+        self.0.forecaster.merge_model(other.model());
+    }
+}
+
+impl Scope {
+    #[cold]
+    fn enter(&mut self, tenant: &str, model_id: &str) {
+        tenant.clone_into(&mut self.tenant);
+        model_id.clone_into(&mut self.model_id);
+        self.hash = xxh3_64_with_seed(model_id.as_bytes(), xxh3_64_with_seed(tenant.as_bytes(), 0));
+    }
+}
+
+impl State {
+    fn follow(&mut self, name: u64, event: &EventRef<'_>) {
+        let new = self.names.len() as u32;
+        let number = *self.numbers.entry(name).or_insert(new);
+        if number == new {
+            self.names.push(name);
+        }
+        self.forecaster.pass(std::mem::take(&mut self.passed));
+        self.forecaster.observe_one(event.timestamp_ms, number, event.depth, event.bytes);
+        if self.names.len() > self.room {
+            self.make_room();
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        let keep = self.forecaster.used_within(SILENCE);
+        self.retain(&keep);
+        while self.names.len() > self.room - self.room / 4 {
+            self.threshold /= 2;
+            let keep: Vec<bool> = self.names.iter().map(|&name| name <= self.threshold).collect();
+            self.retain(&keep);
+        }
+    }
+
+    fn retain(&mut self, keep: &[bool]) {
+        self.forecaster.retain(keep);
+        let mut kept = keep.iter();
+        self.names.retain(|_| kept.next().copied().unwrap_or(false));
+        self.number();
+    }
+
+    fn number(&mut self) {
+        self.numbers = self.names.iter().copied().zip(0..).collect();
+    }
+}
+
+impl TryFrom<State> for Learner {
+    type Error = LearnerError;
+
+    fn try_from(mut state: State) -> Result<Learner, LearnerError> {
+        if state.version != VERSION {
+            return Err(LearnerError::Version { found: state.version });
+        }
+        state.forecaster.check().map_err(|what| LearnerError::Inconsistent { what })?;
+        if state.names.len() != state.forecaster.len() {
+            return Err(LearnerError::Inconsistent { what: "as many names as prefixes" });
+        }
+        state.number();
+        if state.numbers.len() != state.names.len() || state.room < 16 {
+            return Err(LearnerError::Inconsistent { what: "a name for each prefix" });
+        }
+        Ok(Learner(state))
+    }
+}
