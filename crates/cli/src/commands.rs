@@ -1,5 +1,6 @@
 //! The list of commands. A new one is a file here and a line in [`Command`].
 
+mod cache;
 mod compact;
 mod completions;
 mod demo;
@@ -58,6 +59,8 @@ commands! {
     Export = export;
     /// Report what became of prefixes that a planner loaded
     Feedback = feedback;
+    /// The tiers of a configuration: read, write, list, measure
+    Cache = cache;
     /// See the main job done, on a built-in trace or on yours
     Demo = demo;
     /// Print a completion script for a shell

@@ -8,6 +8,7 @@
 
 mod active;
 mod bulk;
+mod cache_metrics;
 mod error;
 mod export;
 mod feedback;

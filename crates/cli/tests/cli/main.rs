@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bad_input;
+mod cache;
 mod common;
 mod follow;
 mod look_after;
