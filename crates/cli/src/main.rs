@@ -7,6 +7,7 @@ mod commands;
 mod config;
 mod output;
 mod progress;
+mod report;
 mod units;
 
 use clap::Parser;
@@ -35,6 +36,10 @@ fn main() -> ExitCode {
         // `prefix-indexer ... | head` ends quietly, as other tools do.
         Err(error) if output::is_closed_pipe(&error) => ExitCode::from(DONE),
         Err(error) => {
+            // What only the command itself could tell is wrong with its arguments.
+            if let Some(usage) = error.downcast_ref::<clap::Error>() {
+                usage.exit();
+            }
             output::error(&error);
             ExitCode::from(FAILED)
         }
