@@ -42,6 +42,8 @@ mod config;
 pub mod conformance;
 mod entry;
 mod error;
+#[cfg(feature = "test-kit")]
+pub mod fault_proxy;
 mod filesystem;
 mod manager;
 mod memory;

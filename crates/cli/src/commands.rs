@@ -1,18 +1,23 @@
 //! The list of commands. A new one is a file here and a line in [`Command`].
 
+mod advise;
 mod compact;
 mod completions;
 mod demo;
 mod export;
 mod feedback;
 mod forget;
+mod hot;
 mod ingest;
 mod inspect;
 mod man;
 mod merge;
 mod plan;
+mod replay;
 mod snapshot;
 mod suggest;
+mod trace;
+mod tune;
 
 use crate::units::milliseconds;
 use clap::{ArgAction, Subcommand};
@@ -44,6 +49,10 @@ commands! {
     Suggest = suggest;
     /// What to load before a moment: the most expected saving that fits a budget
     Plan = plan;
+    /// The prefixes in most use, and when they are due again
+    Hot = hot;
+    /// What the index's own history recommends: policy, half-life
+    Tune = tune;
     /// All prefixes with their statistics
     Snapshot = snapshot;
     /// What an index consists of, with every checksum verified
@@ -58,6 +67,10 @@ commands! {
     Export = export;
     /// Report what became of prefixes that a planner loaded
     Feedback = feedback;
+    /// What a tier, an eviction policy or a warm-up would have gained on your trace
+    Replay = replay;
+    /// How large a tier should be, and what warming it up is worth, from your trace
+    Advise = advise;
     /// See the main job done, on a built-in trace or on yours
     Demo = demo;
     /// Print a completion script for a shell
@@ -94,7 +107,8 @@ impl DataArgs {
 
     /// The index as its one writer sees it. Without a specification in the options it has to be there already.
     pub(crate) fn write(&self, options: OpenOptions) -> anyhow::Result<Box<dyn IndexStore>> {
-        Ok(prefix_indexer::open(StoreKind::Segments, &self.data, OpenOptions { mmap: self.mmap, ..options })?)
+        let options = prefix_indexer::learning(OpenOptions { mmap: self.mmap, ..options });
+        Ok(prefix_indexer::open(StoreKind::Segments, &self.data, options)?)
     }
 }
 

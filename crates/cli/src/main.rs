@@ -6,6 +6,7 @@
 mod commands;
 mod output;
 mod progress;
+mod report;
 mod units;
 
 use clap::Parser;
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
         // `prefix-indexer ... | head` ends quietly, as other tools do.
         Err(error) if output::is_closed_pipe(&error) => ExitCode::from(DONE),
         Err(error) => {
+            // What only the command itself could tell is wrong with its arguments.
+            if let Some(usage) = error.downcast_ref::<clap::Error>() {
+                usage.exit();
+            }
             output::error(&error);
             ExitCode::from(FAILED)
         }

@@ -77,6 +77,16 @@ pub(crate) fn show_count(count: u64) -> String {
     shown
 }
 
+/// A duration as it is written on the command line: `60s`, `5m`, `6h`.
+pub(crate) fn show_duration(ms: u64) -> String {
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    let whole = units.into_iter().find(|&(_, unit)| ms > unit && ms.is_multiple_of(unit));
+    match whole {
+        Some((name, unit)) => format!("{}{name}", ms / unit),
+        None => format!("{ms}ms"),
+    }
+}
+
 /// The distance between two times for people: `3.2 s`, `12 min`, `5 h`, `3 d`.
 pub(crate) fn show_age(ms: u64) -> String {
     let seconds = ms as f64 / 1e3;
@@ -117,6 +127,8 @@ mod tests {
         assert_eq!(show_size(12), "12 B");
         assert_eq!(show_count(1_234_567), "1,234,567");
         assert_eq!(show_count(123), "123");
+        let durations = [60_000, 300_000, 3_600_000, 90_000, 1_500].map(show_duration);
+        assert_eq!(durations, ["60s", "5m", "60m", "90s", "1500ms"]);
         assert_eq!(show_age(3_200), "3.2 s");
         assert_eq!(show_age(3_600_000 * 5), "5.0 h");
     }

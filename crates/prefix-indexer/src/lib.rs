@@ -5,6 +5,7 @@
 pub use prefix_indexer_analytics as analytics;
 pub use prefix_indexer_models as models;
 pub use prefix_indexer_service as service;
+pub use prefix_indexer_simulator as simulator;
 pub use prefix_indexer_storage as storage;
 pub use prefix_indexer_traces as traces;
 

@@ -2,14 +2,15 @@
 //!
 //! Neighbouring moments see some of the same requests, so the intervals are, if anything, too narrow.
 
-use crate::{rng::Rng, scenarios::restart::Summary};
+use crate::{
+    rng::Rng,
+    scenarios::restart::{BEST, Summary},
+};
 
 /// Draws of the bootstrap.
 const DRAWS: usize = 1_000;
 /// Part of the draws left out at either end.
 const TAIL: f64 = 0.025;
-/// What the best formula of each cell is called.
-const BEST: &str = "best-in-hindsight";
 
 /// Hits by policy and cell, moment by moment.
 #[derive(Debug, Clone)]
@@ -124,7 +125,7 @@ impl Draws {
 }
 
 /// The bounds of the middle 95 %.
-fn interval(values: impl Iterator<Item = f64>) -> (Option<f64>, Option<f64>) {
+pub(crate) fn interval(values: impl Iterator<Item = f64>) -> (Option<f64>, Option<f64>) {
     let mut values: Vec<f64> = values.collect();
     values.sort_unstable_by(f64::total_cmp);
     let cut = (values.len() as f64 * TAIL) as usize;

@@ -13,6 +13,7 @@ mod ranking;
 mod rng;
 pub mod scenarios;
 mod share;
+mod stack;
 mod tiers;
 mod trace;
 mod warmup;

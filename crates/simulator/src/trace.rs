@@ -107,6 +107,11 @@ impl Trace {
         self.bytes.get(block as usize).copied().unwrap_or(0)
     }
 
+    /// Size of all blocks together; the most a number can hold if it is more.
+    pub fn total_bytes(&self) -> u64 {
+        self.bytes.iter().fold(0, |sum, &bytes| sum.saturating_add(bytes))
+    }
+
     /// Mean measured cost of a use in milliseconds; 0 where the trace has none.
     #[inline]
     pub fn latency_ms(&self, block: u32) -> f64 {

@@ -61,7 +61,7 @@ fn without_a_prefetcher_a_row_is_a_replay() {
         assert_eq!((row[0].capacity_blocks, row[1].capacity_blocks), (2, 2));
         let hits = policy.replay(&trace, 2, None);
         for row in row {
-            assert_eq!((row.eviction, row.prefetch.as_str(), row.references), (policy.name, "none", 8));
+            assert_eq!((row.eviction, row.prefetch.as_deref(), row.references), (policy.name, None, 8));
             assert_eq!((row.block_hits, row.prefix_hits), (hits.blocks, hits.prefixes));
             assert_eq!(row.block_hit_ratio, Some(hits.blocks as f64 / 8.0));
             assert_eq!((row.tokens_saved, row.saved_ms), (Some(16 * hits.prefixes), Some(16.0 * hits.prefixes as f64)));
@@ -80,9 +80,9 @@ fn without_a_prefetcher_a_row_is_a_replay() {
 fn a_prefetcher_brings_back_what_was_lost() {
     let rows = run(&crowded(), &options(&["lru"], 2), &["most-frequent", "most-recent"]);
     let [none, frequent, recent] = &rows[..] else { panic!("{rows:?}") };
-    assert_eq!((none.prefetch.as_str(), none.block_hits), ("none", 2));
+    assert_eq!((none.prefetch.as_deref(), none.block_hits), (None, 2));
     // At 5,000 the two that rank highest are a, which is gone, and one of x, y and z.
-    assert_eq!((frequent.prefetch.as_str(), frequent.block_hits), ("most-frequent", 3));
+    assert_eq!((frequent.prefetch.as_deref(), frequent.block_hits), (Some("most-frequent"), 3));
     assert_eq!((frequent.prefetched_blocks, frequent.prefetch_used, frequent.bytes_moved), (1, 1, 1_000));
     assert_eq!((frequent.prefetch_precision, frequent.prefetch_coverage), (Some(1.0), Some(1.0)));
     // The most recent two are x and y; the tier has y and z.
@@ -113,8 +113,8 @@ fn lower_tiers_serve_what_the_first_one_lost_and_take_their_time() {
 #[test]
 fn looking_ahead_is_for_one_tier_without_a_prefetcher() {
     let rows = run(&crowded(), &options(&["min", "lru"], 2), &["most-recent"]);
-    let names: Vec<(&str, &str)> = rows.iter().map(|row| (row.eviction, row.prefetch.as_str())).collect();
-    assert_eq!(names, [("min", "none"), ("lru", "none"), ("lru", "most-recent")]);
+    let names: Vec<(&str, Option<&str>)> = rows.iter().map(|row| (row.eviction, row.prefetch.as_deref())).collect();
+    assert_eq!(names, [("min", None), ("lru", None), ("lru", Some("most-recent"))]);
     let cold = TierSpec { name: "cold".to_owned(), capacity: None, access: Access::default() };
     let refused = steady::run(&crowded(), &Options { lower: vec![cold], ..options(&["min"], 2) }, &mut []);
     assert!(matches!(refused, Err(SimulatorError::Clairvoyant { name: "min" })));

@@ -304,6 +304,7 @@ impl Watch {
     }
 }
 
-fn format_names() -> Vec<&'static str> {
+/// What `--format` takes.
+pub(super) fn format_names() -> Vec<&'static str> {
     std::iter::once("auto").chain(FORMATS.iter().map(|format| format.name)).collect()
 }

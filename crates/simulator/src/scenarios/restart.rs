@@ -17,6 +17,8 @@ use serde::Serialize;
 pub const NONE: &str = "none";
 /// Knows what comes within the horizon.
 pub const CLAIRVOYANT: &str = "clairvoyant";
+/// What the best fixed formula of each cell is called in summaries.
+pub const BEST: &str = "best-in-hindsight";
 
 /// What to compare.
 #[derive(Debug, Clone)]
@@ -88,7 +90,7 @@ pub struct Row {
 /// One policy over all budgets and horizons.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// Which policy; `best-in-hindsight` takes the best fixed formula of each cell.
+    /// Which policy; [`BEST`] takes the best fixed formula of each cell.
     pub policy: String,
     /// Mean of `recovered` over the cells (budget and horizon) that have one.
     pub recovered: Option<f64>,
@@ -161,7 +163,7 @@ pub(super) fn run_for(
 
 /// The first whole millisecond of each moment. Times are whole, so what is before it is what is before the moment, and likewise
 /// for the moment plus a horizon.
-fn moments(trace: &Trace, at: &[Share]) -> Vec<u64> {
+pub(super) fn moments(trace: &Trace, at: &[Share]) -> Vec<u64> {
     let Some((first_ms, last_ms)) = trace.span_ms() else { return Vec::new() };
     at.iter().map(|share| first_ms + share.ceil_of(last_ms - first_ms)).collect()
 }

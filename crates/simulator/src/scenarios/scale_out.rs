@@ -35,10 +35,19 @@ pub fn run(trace: &Trace, options: &Options, rankers: &mut [Box<dyn Ranker>]) ->
 
 /// Whether the new replica serves a request.
 fn takes(request: &Request<'_>, share: Share, seed: u64) -> bool {
+    lot(request, seed).below(SLOTS) < share.floor_of(SLOTS)
+}
+
+/// Which of several replicas serves a request.
+pub(super) fn replica(request: &Request<'_>, replicas: u32, seed: u64) -> u32 {
+    lot(request, seed).below(u64::from(replicas)) as u32
+}
+
+/// The same for all requests of a session.
+fn lot(request: &Request<'_>, seed: u64) -> Rng {
     // Sessions and requests are numbered apart, so the numbers of one must not meet those of the other.
     let number = request.session.map_or(2 * request.index as u64 + 1, |session| 2 * u64::from(session));
-    let mixed = Rng::new(seed).next() ^ number;
-    Rng::new(mixed).below(SLOTS) < share.floor_of(SLOTS)
+    Rng::new(Rng::new(seed).next() ^ number)
 }
 
 /// How finely the traffic is divided.

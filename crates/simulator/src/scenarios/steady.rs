@@ -1,6 +1,6 @@
 //! The whole trace through tiers, from empty: what eviction and capacity are worth, and what a prefetcher adds.
 //!
-//! Blocks are touched root to leaf. Each eviction policy and capacity runs without a prefetcher (`none`), and once with each
+//! Blocks are touched root to leaf. Each eviction policy and capacity runs without a prefetcher, and once with each
 //! scoring policy. A prefetcher looks up every so often which blocks rank highest, as many as the tier can hold, and moves
 //! those that are not in the first tier there, at most so many a round, with the ancestors they lack, root first.
 
@@ -13,9 +13,6 @@ use crate::{
 use prefix_indexer_analytics::policies::REPLAY_HALF_LIVES_MS;
 use prefix_indexer_models::{Ladder, Rank};
 use serde::Serialize;
-
-/// What the rows without a prefetcher say.
-pub const NONE: &str = "none";
 
 /// What to compare.
 #[derive(Debug, Clone)]
@@ -56,8 +53,8 @@ impl Default for Options {
 pub struct Row {
     /// Which eviction policy.
     pub eviction: &'static str,
-    /// Which scoring policy the prefetcher follows, or [`NONE`].
-    pub prefetch: String,
+    /// Which scoring policy the prefetcher follows; none without a prefetcher.
+    pub prefetch: Option<String>,
     /// Capacity of the first tier as it was given.
     pub capacity: Capacity,
     /// The same in blocks.
@@ -140,7 +137,7 @@ pub fn run(trace: &Trace, options: &Options, rankers: &mut [Box<dyn Ranker>]) ->
     }
     let mut live = live.iter();
     let row = |lane: &Lane| {
-        let prefetch = lane.ranker.map_or(NONE, |ranker| rankers[ranker].name()).to_owned();
+        let prefetch = lane.ranker.map(|ranker| rankers[ranker].name().to_owned());
         let (counts, lower) = if simple(lane) {
             (lane.replay(trace, block_ms.as_deref()), Vec::new())
         } else {
@@ -185,7 +182,7 @@ impl Lane {
         &self,
         trace: &Trace,
         options: &Options,
-        prefetch: String,
+        prefetch: Option<String>,
         counts: &Counts,
         costs_known: bool,
         lower: Vec<LowerTier>,

@@ -5,16 +5,19 @@ use crate::{
     format::events::{Fields, MAX_DEPTH, MAX_LAYER, MAX_LONG, NAMES, REQUIRED},
     rows::Rows,
 };
-use arrow::{
-    array::{Array, ArrayData, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch},
-    buffer::NullBuffer,
-    compute::cast,
-    datatypes::{
-        DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
-        TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
-        UInt16Type, UInt32Type, UInt64Type,
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, RecordBatch,
+    cast::AsArray,
+    types::{
+        Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+        TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
+        UInt64Type,
     },
 };
+use arrow_buffer::NullBuffer;
+use arrow_cast::cast;
+use arrow_data::ArrayData;
+use arrow_schema::{DataType, TimeUnit};
 use prefix_indexer_models::{EventSlices, NO_DEPTH, Span};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Display};
 

@@ -1,0 +1,36 @@
+//! The S3 tier against s3s in process, signatures checked, its objects as files.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../support/checks.rs"]
+mod checks;
+mod configuration;
+mod faults;
+mod service;
+
+use checks::Stores;
+use service::Service;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_promise() {
+    let service = Service::start().await;
+    // Files cannot be called as directories are: where `a` is, there is no `a/b`.
+    checks::conformance(&service.stores(), &["odd_keys_stay_apart"]).await;
+}
+
+macro_rules! checked {
+    ($($name:ident)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let service = Service::start().await;
+            let stores: Stores = service.stores();
+            checks::$name(&stores).await;
+        })*
+    };
+}
+checked! {
+    raw_values_are_an_engines_own
+    large_values_go_in_parts
+    what_has_expired_is_deleted_when_met
+    conditional_writes
+    what_no_store_holds_is_refused
+}
