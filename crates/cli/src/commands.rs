@@ -1,5 +1,6 @@
 //! The list of commands. A new one is a file here and a line in [`Command`].
 
+mod cache;
 mod advise;
 mod compact;
 mod completions;
@@ -67,6 +68,8 @@ commands! {
     Export = export;
     /// Report what became of prefixes that a planner loaded
     Feedback = feedback;
+    /// The tiers of a configuration: read, write, list, measure
+    Cache = cache;
     /// What a tier, an eviction policy or a warm-up would have gained on your trace
     Replay = replay;
     /// How large a tier should be, and what warming it up is worth, from your trace

@@ -10,6 +10,7 @@
 
 mod active;
 mod bulk;
+mod cache_metrics;
 mod candidates;
 mod error;
 mod export;
