@@ -4,12 +4,14 @@
 //! ancestors first, and reports. It may be run by hand, or by a thread of its own at an interval.
 
 use crate::{
-    Ask, Attempts, BlockExtent, BlockKeys, BlockName, Cancel, Candidate, CandidateSource, Candidates, Destination,
-    FetchCtx, Outcome, PrefetchConfig, PrefetchError, PrefetchRequest, PrefetchStats, Shadow, ShadowReport,
+    AdaptiveStats, Ask, Attempts, BlockExtent, BlockKeys, BlockName, Cancel, Candidate, CandidateSource, Candidates,
+    Destination, FetchCtx, Outcome, PrefetchConfig, PrefetchError, PrefetchRequest, PrefetchStats, Setting, Shadow,
+    ShadowReport,
+    control::{Control, FEEDBACK_HORIZON_MS},
     cycle::{Cycle, CycleOutcome, CyclePlan},
     known::Known,
     mover::Move,
-    shadow,
+    shadow::DEFAULT_HORIZON_MS,
 };
 use prefix_indexer_analytics::{NextLimits, Presence};
 use prefix_indexer_cache::Clock;
@@ -27,7 +29,7 @@ use std::{
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// Candidates looked at beyond those wanted when many turn out to be there.
 const MOST_ASKED: usize = 16_384;
-/// Uses looked at a cycle by shadow mode.
+/// Uses looked at a cycle where they are matched.
 const MOST_USES: usize = 100_000;
 
 /// Hears of each cycle, on the thread that ran it.
@@ -59,8 +61,10 @@ struct Core {
     config: PrefetchConfig,
     parts: BlockPrefetcherParts,
     known: Mutex<Known>,
+    /// What was fetched, or would have been, matched against uses: in dry runs and under adaptive control.
     shadow: Mutex<Shadow>,
-    /// The newest use that shadow mode has seen.
+    control: Option<Mutex<Control>>,
+    /// The newest use that has been matched.
     seen_ms: AtomicU64,
     /// Bits of the score below which nothing is fetched; the controller moves it.
     min_score: AtomicU64,
@@ -70,15 +74,21 @@ struct Core {
 impl BlockPrefetcher {
     /// A prefetcher that does nothing yet.
     pub fn new(config: PrefetchConfig, parts: BlockPrefetcherParts) -> BlockPrefetcher {
+        let now_ms = parts.clock.now_ms();
+        let is_controlled = config.adaptive && !config.dry_run;
         let core = Core {
-            seen_ms: AtomicU64::new(parts.clock.now_ms()),
-            config,
-            parts,
+            seen_ms: AtomicU64::new(now_ms),
             known: Mutex::default(),
-            shadow: Mutex::new(Shadow::new(shadow::DEFAULT_HORIZON_MS)),
+            shadow: Mutex::new(Shadow::new(if is_controlled { FEEDBACK_HORIZON_MS } else { DEFAULT_HORIZON_MS })),
+            control: is_controlled.then(|| Mutex::new(Control::new(&config, now_ms))),
             min_score: AtomicU64::new(f64::NEG_INFINITY.to_bits()),
             cancel: Cancel::new(),
+            config,
+            parts,
         };
+        if let Some(control) = &core.control {
+            core.apply(lock(control).setting());
+        }
         BlockPrefetcher { core: Arc::new(core), thread: None }
     }
 
@@ -140,7 +150,12 @@ impl BlockPrefetcher {
         self.core.parts.attempts.stats()
     }
 
-    /// What a dry run would have gained so far.
+    /// What adaptive control chose so far, where it is on.
+    pub fn adaptive(&self) -> Option<AdaptiveStats> {
+        self.core.control.as_ref().map(|control| lock(control).stats())
+    }
+
+    /// What a dry run would have gained so far; under adaptive control, what was gained.
     pub fn shadow(&self) -> ShadowReport {
         lock(&self.core.shadow).report()
     }
@@ -177,8 +192,13 @@ impl Core {
 
     fn run(&self, cycle: &mut Cycle, began: Instant) -> Result<(), PrefetchError> {
         let now_ms = cycle.now_ms;
-        if self.config.dry_run {
+        if self.config.dry_run || self.control.is_some() {
             self.match_uses(now_ms)?;
+        }
+        if let Some(control) = &self.control
+            && let Some(setting) = lock(control).turn(lock(&self.shadow).report(), now_ms)
+        {
+            self.apply(setting);
         }
         let (plan, resident) = self.select(now_ms)?;
         cycle.plan = CyclePlan { elapsed: began.elapsed(), ..plan };
@@ -292,6 +312,9 @@ impl Core {
                 Outcome::Fetched { bytes } => {
                     outcome.fetched += 1;
                     outcome.bytes += bytes;
+                    if self.control.is_some() {
+                        lock(&self.shadow).plan(candidate.key, bytes, now_ms);
+                    }
                     known.saw(candidate.key, Presence::Resident, now_ms, self.recheck_ms());
                 }
                 Outcome::Resident => {
@@ -319,16 +342,22 @@ impl Core {
         moves.run(selected.len(), request, done).map(drop)
     }
 
+    fn apply(&self, setting: Setting) {
+        self.min_score.store(setting.min_probability.to_bits(), Relaxed);
+        // Without a limit of bytes there is none to move.
+        self.parts.attempts.limits().set_bytes_per_second(setting.bytes_per_second);
+    }
+
     /// Shadow mode: what would have been fetched is taken to be there.
     fn pretend(&self, selected: &[(Candidate, String)], now_ms: u64) {
         let (mut shadow, mut known) = (lock(&self.shadow), lock(&self.known));
         for (candidate, _) in selected {
             shadow.plan(candidate.key, candidate.block.footprint_bytes, now_ms);
-            known.saw(candidate.key, Presence::Resident, now_ms, shadow::DEFAULT_HORIZON_MS);
+            known.saw(candidate.key, Presence::Resident, now_ms, DEFAULT_HORIZON_MS);
         }
     }
 
-    /// Shadow mode: which blocks were used since the last cycle.
+    /// Which blocks were used since the last cycle.
     fn match_uses(&self, now_ms: u64) -> Result<(), PrefetchError> {
         let since_ms = self.seen_ms.load(Relaxed);
         let uses = self.parts.source.used_since(since_ms, MOST_USES)?;

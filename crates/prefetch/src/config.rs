@@ -140,7 +140,8 @@ pub struct PrefetchSection {
     pub recheck: Option<Period>,
     /// Score and report, and fetch nothing.
     pub dry_run: bool,
-    /// Let the controller move minimum probability and rate.
+    /// Let the controller move minimum probability (the least score of a block: a policy whose scores are probabilities is wanted)
+    /// and rate. Off unless set.
     pub adaptive: bool,
     /// Seed of all chance (jitter, exploration). Default 0.
     pub seed: u64,

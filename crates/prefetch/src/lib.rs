@@ -5,10 +5,12 @@
 //! thing from where it is; [`TierFetcher`] is the one that moves values from the lower tiers of a cache to its first.
 //!
 //! A [`PrefetchScheduler`] fills the queue from predictions. A [`BlockPrefetcher`] goes down the ranking of a [`CandidateSource`], an index, and
-//! keeps what matters now at hand; in a dry run its [`Shadow`] says what that would have gained. A [`Warmup`] executes a plan.
+//! keeps what matters now at hand; in a dry run its [`Shadow`] says what that would have gained. [`Adaptive`]
+//! control learns how choosy and how fast to be. A [`Warmup`] executes a plan.
 //!
 //! A missed or failed prefetch is harmless: nothing here is on the path of a live request.
 
+mod adaptive;
 mod attempts;
 mod block_prefetcher;
 mod blocks;
@@ -16,6 +18,7 @@ mod bridge;
 mod cancel;
 mod candidates;
 mod config;
+mod control;
 mod cycle;
 mod error;
 mod fetcher;
@@ -32,6 +35,7 @@ mod sync;
 mod warm;
 mod worker;
 
+pub use adaptive::{Adaptive, AdaptiveConfig, AdaptiveStats, Evidence, Setting};
 pub use attempts::{Attempts, FetchPolicy, Outcome};
 pub use block_prefetcher::{BlockPrefetcher, BlockPrefetcherParts, OnCycle};
 pub use blocks::{BlockExtent, BlockKeys, BlockName, BlocksSection, DEFAULT_TEMPLATE, hash_key};

@@ -364,6 +364,28 @@ fn scores_below_the_minimum_are_left_out() {
     assert_eq!(scene.prefetcher.run_cycle().outcome.fetched, 2);
 }
 
+#[test]
+fn adaptive_control_learns_from_what_was_used_and_shows_its_choices() {
+    let all = names(60);
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let scene = scene(&all, &[], |config| {
+        (config.adaptive, config.top_k) = (true, 60);
+        config.fetch.max_bytes_per_second = Some(1 << 20);
+    });
+    let stats = || scene.prefetcher.adaptive().unwrap();
+    assert!((stats().setting.min_probability - 0.25).abs() < 1e-9 && stats().windows == 0);
+    // All scores are above that: all are fetched; then all are used.
+    assert_eq!(scene.prefetcher.run_cycle().outcome.fetched, 60);
+    let used = |name: &&str| BlockUse { key: key(name), at_ms: 1_000_500, first_ms: 0, latency_ms: 30.0 };
+    *scene.list.used.lock().unwrap() = all.iter().map(used).collect();
+    scene.clock.advance(Duration::from_secs(61));
+    scene.prefetcher.run_cycle();
+    assert_eq!((stats().windows, stats().value_ms), (1, 1_800.0));
+    // Nothing was wasted: less choosy.
+    assert!((stats().setting.min_probability - 0.15).abs() < 1e-9, "{:?}", stats());
+    assert!(self::scene(&[], &[], |_| {}).prefetcher.adaptive().is_none(), "off by default");
+}
+
 /// Remembers the fields of events.
 #[derive(Default)]
 struct Listener(Mutex<Vec<BTreeMap<String, String>>>);
