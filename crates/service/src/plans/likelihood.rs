@@ -156,7 +156,7 @@ impl<'m> Policy<'m> {
         if matches!(self.ranking, Ranking::Untrained | Ranking::Formula(_)) {
             hand_out_again(blocks);
         }
-        let others: f64 = candidates.rest.iter().map(|facts| estimates.of(facts).expected_uses).sum();
+        let others = candidates.rest.iter().fold(0.0, |uses, facts| uses + estimates.of(facts).expected_uses);
         others * candidates.weight
     }
 }
