@@ -12,6 +12,7 @@ mod man;
 mod merge;
 mod plan;
 mod replay;
+mod serve;
 mod snapshot;
 mod suggest;
 mod trace;
@@ -62,6 +63,8 @@ commands! {
     Feedback = feedback;
     /// What a tier, an eviction policy or a warm-up would have gained on your trace
     Replay = replay;
+    /// Answer over HTTP: take events, say what matters
+    Serve = serve;
     /// See the main job done, on a built-in trace or on yours
     Demo = demo;
     /// Print a completion script for a shell

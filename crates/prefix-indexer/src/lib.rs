@@ -3,6 +3,7 @@
 #![doc = include_str!("../../../README.md")]
 
 pub use prefix_indexer_analytics as analytics;
+pub use prefix_indexer_cache as cache;
 pub use prefix_indexer_models as models;
 pub use prefix_indexer_service as service;
 pub use prefix_indexer_simulator as simulator;

@@ -6,7 +6,10 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 /// Why events were not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,6 +39,7 @@ pub struct Metrics {
     prefixes: Gauge,
     bytes: Gauge,
     generation: Gauge,
+    status: Mutex<StoreStatus>,
 }
 
 impl Metrics {
@@ -50,6 +54,7 @@ impl Metrics {
             prefixes: Gauge::default(),
             bytes: Gauge::default(),
             generation: Gauge::default(),
+            status: Mutex::default(),
             registry: Registry::default(),
         };
         registry.register("ingest_events", "Events counted", metrics.events.clone());
@@ -77,6 +82,11 @@ impl Metrics {
     /// Events counted since the start.
     pub fn events(&self) -> u64 {
         self.events.get()
+    }
+
+    /// The store as the writer left it: after its last group of batches.
+    pub fn status(&self) -> StoreStatus {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Batches waiting for the writer when it last looked.
@@ -120,5 +130,6 @@ impl Metrics {
         self.prefixes.set(status.prefixes as i64);
         self.bytes.set(status.bytes as i64);
         self.generation.set(status.generation as i64);
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = *status;
     }
 }
