@@ -8,6 +8,9 @@ mod fixtures;
 mod fuzz;
 mod process;
 mod services;
+mod schemathesis;
+mod serving;
+mod soak;
 mod test;
 mod torture;
 mod tree;
@@ -33,6 +36,10 @@ cargo xtask TASK
   ci               format, lints, documentation, licences (where cargo-deny is installed), then test
   fuzz [--seconds 60] [TARGET]
                    every fuzz target for so long; installs cargo-fuzz where it is missing
+  schemathesis [--examples 200]
+                   requests made up from the service's description; installs schemathesis where it is missing
+  soak [--minutes 60]
+                   the service at full load for long: no error, memory that stays
   torture [--rounds 2000] [--seed 1]
                    kill a writer at random moments and check what is left";
 
@@ -55,6 +62,8 @@ fn run(args: &[String]) -> Result<ExitCode> {
         "ci" => return ci::run(args),
         "fixtures" => fixtures::run(args)?,
         "fuzz" => fuzz::run(args)?,
+        "schemathesis" => schemathesis::run(args)?,
+        "soak" => soak::run(args)?,
         "torture" => torture::run(args)?,
         "test" => return test::run(args),
         "help" | "-h" | "--help" => println!("{USAGE}"),

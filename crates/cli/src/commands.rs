@@ -15,6 +15,7 @@ mod man;
 mod merge;
 mod plan;
 mod replay;
+mod serve;
 mod snapshot;
 mod suggest;
 mod trace;
@@ -74,6 +75,8 @@ commands! {
     Replay = replay;
     /// How large a tier should be, and what warming it up is worth, from your trace
     Advise = advise;
+    /// Answer over HTTP: take events, say what matters
+    Serve = serve;
     /// See the main job done, on a built-in trace or on yours
     Demo = demo;
     /// Print a completion script for a shell
