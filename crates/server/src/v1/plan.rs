@@ -17,7 +17,9 @@ use axum::{
 };
 use prefix_indexer::{
     MAX_INTEGER, PAGE_TOKENS, Plan, PlanQuery, ServiceError,
+    analytics::Learner,
     cache::{ByteSize, Period},
+    learned_in,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -124,7 +126,9 @@ impl App {
             ..PlanQuery::new(asked.budget.0, horizon_ms)
         };
         let started = std::time::Instant::now();
-        let plan = query.run(&view).map_err(|error| match error {
+        let learned = self.indexer.with_store(|store| learned_in(store)).map_err(|error| Problem::internal(&error))?;
+        let learned = learned.map_err(|error| Problem::internal(&error))?;
+        let plan = query.run(&view, learned.as_ref().map(Learner::model)).map_err(|error| match error {
             ServiceError::Plan { .. } | ServiceError::Policy { .. } => {
                 Detail::new("value_error", vec!["body".into()], format!("Value error, {error}"), Value::Null).into()
             }
