@@ -7,6 +7,10 @@ mod ci;
 mod fixtures;
 mod fuzz;
 mod process;
+mod schemathesis;
+mod services;
+mod serving;
+mod soak;
 mod test;
 mod torture;
 mod tree;
@@ -24,13 +28,18 @@ cargo xtask TASK
                    write the synthetic traces: the small ones that are committed, with --large the big ones of the
                    benches (into fixtures/large); --check only compares the committed ones; with --events and
                    --prefixes one trace of that size
-  test             all tests, doc tests, fixtures and rules; the last line counts them
+  test             all tests, doc tests, fixtures and rules, with the services that tests need (redis-server, moto,
+                   Azurite), installed into target/services where they are missing; the last line counts them
   bench [SCENARIO...] [--rounds 7] [--no-peers] [--write]
                    the bars, beside DuckDB and Polars; --write keeps the results
   check            crate arrows, house rules, documents
   ci               format, lints, documentation, licences (where cargo-deny is installed), then test
   fuzz [--seconds 60] [TARGET]
                    every fuzz target for so long; installs cargo-fuzz where it is missing
+  schemathesis [--examples 200]
+                   requests made up from the service's description; installs schemathesis where it is missing
+  soak [--minutes 60]
+                   the service at full load for long: no error, memory that stays
   torture [--rounds 2000] [--seed 1]
                    kill a writer at random moments and check what is left";
 
@@ -53,6 +62,8 @@ fn run(args: &[String]) -> Result<ExitCode> {
         "ci" => return ci::run(args),
         "fixtures" => fixtures::run(args)?,
         "fuzz" => fuzz::run(args)?,
+        "schemathesis" => schemathesis::run(args)?,
+        "soak" => soak::run(args)?,
         "torture" => torture::run(args)?,
         "test" => return test::run(args),
         "help" | "-h" | "--help" => println!("{USAGE}"),

@@ -1,5 +1,7 @@
 //! The list of commands. A new one is a file here and a line in [`Command`].
 
+mod advise;
+mod cache;
 mod compact;
 mod completions;
 mod demo;
@@ -13,6 +15,7 @@ mod man;
 mod merge;
 mod plan;
 mod replay;
+mod serve;
 mod snapshot;
 mod suggest;
 mod trace;
@@ -66,8 +69,14 @@ commands! {
     Export = export;
     /// Report what became of prefixes that a planner loaded
     Feedback = feedback;
+    /// The tiers of a configuration: read, write, list, measure
+    Cache = cache;
     /// What a tier, an eviction policy or a warm-up would have gained on your trace
     Replay = replay;
+    /// How large a tier should be, and what warming it up is worth, from your trace
+    Advise = advise;
+    /// Answer over HTTP: take events, say what matters
+    Serve = serve;
     /// See the main job done, on a built-in trace or on yours
     Demo = demo;
     /// Print a completion script for a shell

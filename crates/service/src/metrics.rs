@@ -1,12 +1,17 @@
 //! What operators watch: counters, gauges and timings in the Prometheus text format.
 
+use crate::cache_metrics::CacheMetrics;
+use prefix_indexer_cache::CacheStats;
 use prefix_indexer_storage::{Appended, StoreStatus};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 /// Why events were not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,6 +41,8 @@ pub struct Metrics {
     prefixes: Gauge,
     bytes: Gauge,
     generation: Gauge,
+    cache: CacheMetrics,
+    status: Mutex<StoreStatus>,
 }
 
 impl Metrics {
@@ -50,6 +57,8 @@ impl Metrics {
             prefixes: Gauge::default(),
             bytes: Gauge::default(),
             generation: Gauge::default(),
+            cache: CacheMetrics::default(),
+            status: Mutex::default(),
             registry: Registry::default(),
         };
         registry.register("ingest_events", "Events counted", metrics.events.clone());
@@ -64,6 +73,7 @@ impl Metrics {
         registry.register("index_prefixes", "Distinct prefixes", metrics.prefixes.clone());
         registry.register("index_bytes", "Bytes on disk", metrics.bytes.clone());
         registry.register("index_generation", "Changes of the set of segments", metrics.generation.clone());
+        registry.register_collector(Box::new(metrics.cache.clone()));
         Metrics { registry, ..metrics }
     }
 
@@ -74,9 +84,19 @@ impl Metrics {
         encode(&mut text, &self.registry).map_or_else(|_| String::new(), |()| text)
     }
 
+    /// What a cache says of its tiers, to be exported from now on.
+    pub fn observe_cache(&self, stats: CacheStats) {
+        self.cache.observe(stats);
+    }
+
     /// Events counted since the start.
     pub fn events(&self) -> u64 {
         self.events.get()
+    }
+
+    /// The store as the writer left it: after its last group of batches.
+    pub fn status(&self) -> StoreStatus {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Batches waiting for the writer when it last looked.
@@ -120,5 +140,6 @@ impl Metrics {
         self.prefixes.set(status.prefixes as i64);
         self.bytes.set(status.bytes as i64);
         self.generation.set(status.generation as i64);
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = *status;
     }
 }

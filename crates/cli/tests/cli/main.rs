@@ -1,7 +1,9 @@
 //! The command, from outside.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod advise;
 mod bad_input;
+mod cache;
 mod common;
 mod follow;
 mod learned;
