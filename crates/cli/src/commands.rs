@@ -1,7 +1,7 @@
 //! The list of commands. A new one is a file here and a line in [`Command`].
 
-mod cache;
 mod advise;
+mod cache;
 mod compact;
 mod completions;
 mod demo;
