@@ -200,7 +200,7 @@ fn check_top(view: &View, scope: Scope<'_>) -> Result<()> {
 }
 
 /// So many prefixes, each used once, and as many uses again of popular ones.
-pub(crate) fn table(prefixes: u64) -> (PrefixTable, Random) {
+fn table(prefixes: u64) -> (PrefixTable, Random) {
     let (mut table, mut random) = (PrefixTable::new(IndexSpec::default()), Random(1));
     fold(&mut table, 0..prefixes, START_MS, &mut random);
     let mut again = Random(2);

@@ -2,10 +2,8 @@
 //! snappy, row groups of a hundred thousand.
 
 use anyhow::{Context, Result};
-use arrow::{
-    array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray},
-    datatypes::{DataType, Field, Schema},
-};
+use arrow_array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};
 use prefix_indexer_models::PrefixEvent;
 use std::{

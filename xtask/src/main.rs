@@ -8,6 +8,7 @@ mod fixtures;
 mod fuzz;
 mod process;
 mod schemathesis;
+mod services;
 mod serving;
 mod soak;
 mod test;
@@ -27,7 +28,8 @@ cargo xtask TASK
                    write the synthetic traces: the small ones that are committed, with --large the big ones of the
                    benches (into fixtures/large); --check only compares the committed ones; with --events and
                    --prefixes one trace of that size
-  test             all tests, doc tests, fixtures and rules; the last line counts them
+  test             all tests, doc tests, fixtures and rules, with the services that tests need (redis-server, moto,
+                   Azurite), installed into target/services where they are missing; the last line counts them
   bench [SCENARIO...] [--rounds 7] [--no-peers] [--write]
                    the bars, beside DuckDB and Polars; --write keeps the results
   check            crate arrows, house rules, documents

@@ -1,7 +1,8 @@
 //! `test`: all tests of the workspace, by cargo-nextest where it is installed and by cargo where not, the examples of the
-//! documentation, the committed fixtures and the rules of the house. Its last line counts them.
+//! documentation, the committed fixtures and the rules of the house. Its last line counts them. Tests that need a service
+//! run where it can be had; the others are counted as skipped.
 
-use crate::{check, fixtures, process};
+use crate::{check, fixtures, process, services};
 use anyhow::{Result, bail};
 use std::{fmt, ops::AddAssign, process::ExitCode};
 
@@ -10,11 +11,25 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         bail!("test has no option {arg:?}; a part of the tests runs with cargo test");
     }
     let mut total = Counts::default();
-    if process::is_there(process::cargo("nextest --version")?) {
-        total += tests("nextest run --workspace --all-targets --no-fail-fast", Counts::of_nextest)?;
-    } else {
-        eprintln!("cargo-nextest is not installed: cargo test runs the tests, one binary after the other");
-        total += tests("test --workspace --all-targets --no-fail-fast", Counts::of_cargo)?;
+    let services = services::start();
+    let tests = |arguments: &str, count| tests(arguments, &services.environment, count);
+    // All of the workspace each time, so that nothing is compiled anew with other features.
+    let needed: String = services.there.iter().map(|service| format!(" --test {}", service.test_binary)).collect();
+    let (all, in_services, count): (_, _, fn(&str) -> Counts) =
+        if process::is_there(process::cargo("nextest --version")?) {
+            let run = "nextest run --workspace --no-fail-fast";
+            (format!("{run} --all-targets"), format!("{run}{needed} --run-ignored only"), Counts::of_nextest)
+        } else {
+            eprintln!("cargo-nextest is not installed: cargo test runs the tests, one binary after the other");
+            let run = "test --workspace --no-fail-fast";
+            (format!("{run} --all-targets"), format!("{run}{needed} -- --ignored"), Counts::of_cargo)
+        };
+    total += tests(&all, count)?;
+    if !needed.is_empty() {
+        let counts = tests(&in_services, count)?;
+        // They were counted as ignored before.
+        total.skipped = total.skipped.saturating_sub(counts.passed + counts.failed);
+        total += Counts { skipped: 0, ..counts };
     }
     total += tests("test --workspace --doc --no-fail-fast", Counts::of_cargo)?;
     for outcome in [fixtures::run(&["--check".to_owned()]), check::run(&[])] {
@@ -26,12 +41,15 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
             }
         }
     }
+    services.report();
     println!("{total}");
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn tests(arguments: &str, count: fn(&str) -> Counts) -> Result<Counts> {
-    let (status, printed) = process::run_copied(process::cargo(arguments)?)?;
+fn tests(arguments: &str, environment: &[(&str, String)], count: fn(&str) -> Counts) -> Result<Counts> {
+    let mut command = process::cargo(arguments)?;
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    let (status, printed) = process::run_copied(command)?;
     let mut counts = count(&printed);
     // A build that fails, or a test that takes its process down, leaves no count.
     if !status.success() && counts.failed == 0 {

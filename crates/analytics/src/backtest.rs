@@ -7,7 +7,7 @@
 mod ledger;
 mod warmup;
 
-pub use ledger::{Choice, Ledger, PolicyShare};
+pub use ledger::{Cell, Choice, Ledger, PolicyShare};
 pub use warmup::Warmup;
 
 /// How many of the first blocks of a plan were used, for each budget (in blocks, ascending). A plan is closed under

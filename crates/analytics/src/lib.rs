@@ -7,7 +7,8 @@
 //! is what a planner's telemetry wants to know. [`AccessPattern`] says how often a prefix is used, when next and at what
 //! period, and [`CacheWarmer`] plans from that for caches of anything. A [`LifeTable`] learns the probability of a use within
 //! a window, [`Divergence`] where in the tree of prefixes requests will go on from, [`PrefixMarkov`] which prefix a session asks for next.
-//! The [`policies`] score prefixes.
+//! The [`policies`] score prefixes, [`prefetch_candidates`] says which predictions to act
+//! on, and [`next_blocks`] which blocks of a ranking to load next.
 
 pub mod backtest;
 mod divergence;
@@ -18,10 +19,12 @@ mod gap_model;
 mod lifetable;
 mod markov;
 mod metrics;
+mod next_blocks;
 mod patterns;
 mod period;
 pub mod planner;
 pub mod policies;
+mod schedule;
 mod warmer;
 
 pub use divergence::Divergence;
@@ -32,6 +35,8 @@ pub use gap_model::{Estimate, GapForecast, GapModel};
 pub use lifetable::{Expectations, LifeTable, Reliability, ReliabilityRow, ReuseModel, Waiting};
 pub use markov::{MAX_ORDER, Markov, MarkovConfig, PrefixMarkov, Runs};
 pub use metrics::{Metrics, PlanPrecision};
-pub use patterns::{AccessPattern, HotKey, UseTimes, next_use_ms, top_hot, uses_per_hour};
+pub use next_blocks::{NextBlocks, NextLimits, Presence, RankedBlock, best_first, next_blocks};
+pub use patterns::{AccessPattern, HotKey, UseTimes, known_period, next_use_ms, top_hot, uses_per_hour};
 pub use period::{MAX_PERIOD_POINTS, MIN_PERIOD_MS, MIN_PERIOD_POINTS, Period, dominant_period};
+pub use schedule::{CacheRoom, Prediction, RefusedPredictions, ScheduleLimits, prefetch_candidates};
 pub use warmer::{CacheWarmer, WarmEntry, WarmPlan, WarmerConfig};

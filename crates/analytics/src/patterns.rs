@@ -5,10 +5,12 @@
 //! first three. [`AccessPattern`] is both together, for whoever has no index.
 
 mod hot;
+mod steady;
 mod times;
 
 pub(crate) use hot::heat;
 pub use hot::{HotKey, top_hot};
+pub use steady::known_period;
 pub use times::UseTimes;
 
 use crate::Period;

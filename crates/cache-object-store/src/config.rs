@@ -57,8 +57,7 @@ impl Settings {
     }
 
     fn client(&self, endpoint: Option<&str>) -> ClientOptions {
-        // Should another crate of the program bring a second provider of TLS, the choice is still made.
-        drop(rustls::crypto::ring::default_provider().install_default());
+        crate::install_tls_provider();
         ClientOptions::new()
             .with_timeout(self.request_timeout.0)
             .with_connect_timeout(self.connect_timeout.0)

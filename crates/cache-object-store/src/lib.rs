@@ -33,6 +33,12 @@ pub use config::{AzureConfig, GcsConfig, S3Config, Settings};
 use prefix_indexer_cache::{BackendRegistry, CacheBackend};
 use std::sync::Arc;
 
+/// Makes ring the provider of TLS of this process, unless it has one. What opens a tier does this by itself; who builds a client of
+/// `object_store` by hand, for [`ObjectStoreBackend::over`], has to, since the client has no provider of its own here.
+pub fn install_tls_provider() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
 /// Registers `s3`, `gcs` and `azure`.
 pub fn register(registry: &mut BackendRegistry) {
     registry.register("s3", async |config: S3Config| Ok(Arc::new(config.open()?) as Arc<dyn CacheBackend>));

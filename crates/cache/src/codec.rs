@@ -76,6 +76,14 @@ impl Framing {
         }
     }
 
+    /// Whether the bytes are a frame that can be read, whatever is in it.
+    ///
+    /// # Errors
+    /// [`CacheError::Corrupt`] says what is wrong with them.
+    pub fn check(framed: &Bytes) -> Result<()> {
+        frame::open(framed).map(drop)
+    }
+
     /// Frames bytes as they are: compressed and checked, not encoded.
     ///
     /// # Errors

@@ -58,7 +58,9 @@ pub use config::{ByteSize, CacheConfig, Period, TierConfig, parse_section};
 pub use entry::{BackendStats, Entry, Listed, Metadata};
 pub use error::{CacheError, Result, SharedError};
 pub use filesystem::{Escape, Eviction, FilesystemBackend, FilesystemConfig, Layout};
-pub use manager::{CacheManager, CacheManagerBuilder, CacheStats, DEFAULT_TTL, TierOptions, TierStats, WriteReport};
+pub use manager::{
+    CacheManager, CacheManagerBuilder, CacheStats, DEFAULT_TTL, Promotion, TierOptions, TierStats, WriteReport,
+};
 pub use memory::{MemoryBackend, MemoryConfig};
 pub use pattern::Pattern;
 pub use registry::BackendRegistry;

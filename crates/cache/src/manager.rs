@@ -6,7 +6,8 @@
 //! - `journal`: what a tier missed is remembered and replayed before the tier is asked for it again, so that it never
 //!   serves what was overwritten or deleted meanwhile;
 //! - `order`: writes of a key take turns, and a copy of what a lower tier had is made only if the key was not written since;
-//! - `flight`: a load is shared by all who ask for the key.
+//! - `flight`: a load is shared by all who ask for the key;
+//! - `promote`: the first tier gets what a lower one has before anyone asks.
 //!
 //! No lock is held across an await but a key's turn to be written, which no read waits for.
 
@@ -15,12 +16,14 @@ mod flight;
 mod journal;
 mod nested;
 mod order;
+mod promote;
 mod read;
 mod replay;
 mod stats;
 mod tier;
 mod write;
 
+pub use promote::Promotion;
 pub(crate) use stats::Counter;
 pub use stats::{CacheStats, TierStats};
 pub use tier::TierOptions;

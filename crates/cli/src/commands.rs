@@ -1,11 +1,14 @@
 //! The list of commands. A new one is a file here and a line in [`Command`].
 
+mod advise;
+mod cache;
 mod compact;
 mod completions;
 mod demo;
 mod export;
 mod feedback;
 mod forget;
+mod hot;
 mod ingest;
 mod inspect;
 mod man;
@@ -16,6 +19,7 @@ mod serve;
 mod snapshot;
 mod suggest;
 mod trace;
+mod tune;
 
 use crate::units::milliseconds;
 use clap::{ArgAction, Subcommand};
@@ -47,6 +51,10 @@ commands! {
     Suggest = suggest;
     /// What to load before a moment: the most expected saving that fits a budget
     Plan = plan;
+    /// The prefixes in most use, and when they are due again
+    Hot = hot;
+    /// What the index's own history recommends: policy, half-life
+    Tune = tune;
     /// All prefixes with their statistics
     Snapshot = snapshot;
     /// What an index consists of, with every checksum verified
@@ -61,10 +69,14 @@ commands! {
     Export = export;
     /// Report what became of prefixes that a planner loaded
     Feedback = feedback;
+    /// The tiers of a configuration: read, write, list, measure
+    Cache = cache;
     /// What a tier, an eviction policy or a warm-up would have gained on your trace
     Replay = replay;
     /// Answer over HTTP: take events, say what matters
     Serve = serve;
+    /// How large a tier should be, and what warming it up is worth, from your trace
+    Advise = advise;
     /// See the main job done, on a built-in trace or on yours
     Demo = demo;
     /// Print a completion script for a shell
@@ -101,7 +113,8 @@ impl DataArgs {
 
     /// The index as its one writer sees it. Without a specification in the options it has to be there already.
     pub(crate) fn write(&self, options: OpenOptions) -> anyhow::Result<Box<dyn IndexStore>> {
-        Ok(prefix_indexer::open(StoreKind::Segments, &self.data, OpenOptions { mmap: self.mmap, ..options })?)
+        let options = prefix_indexer::learning(OpenOptions { mmap: self.mmap, ..options });
+        Ok(prefix_indexer::open(StoreKind::Segments, &self.data, options)?)
     }
 }
 

@@ -4,6 +4,7 @@
 //! JSON document with `--json`; progress, warnings and errors go to standard error.
 
 mod commands;
+mod config;
 mod output;
 mod progress;
 mod report;

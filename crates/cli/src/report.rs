@@ -6,7 +6,7 @@ mod lines;
 
 pub(crate) use axis::Axis;
 pub(crate) use dots::{Dot, dots};
-pub(crate) use lines::{Lines, Point, Series};
+pub(crate) use lines::{Lines, Mark, Point, Series};
 
 use anyhow::Context;
 use std::{fmt::Write, path::Path};

@@ -91,7 +91,7 @@ impl Plan {
     /// The plan with the digest of its content as `plan_id`: equal content, equal name, on every machine.
     #[must_use]
     pub fn sealed(mut self) -> Plan {
-        let mut digest = Digest(blake3::Hasher::new());
+        let mut digest = Digest(Vec::with_capacity(256 * (1 + self.entries.len())));
         for number in [self.now_ms, self.horizon_ms, self.budget_bytes, self.total_bytes] {
             digest.number(number);
         }
@@ -111,7 +111,7 @@ impl Plan {
             }
             digest.text(&entry.hint);
         }
-        self.plan_id = digest.0.finalize().to_hex()[..32].to_owned();
+        self.plan_id = blake3::hash(&digest.0).to_hex()[..32].to_owned();
         self
     }
 
@@ -178,17 +178,17 @@ fn share(value: f64, field: impl Fn() -> String) -> Result<(), PlanError> {
     if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(PlanError::Range { field: field(), value, expected }) }
 }
 
-/// Numbers as eight bytes, little-endian; texts behind their length; what may be absent behind 0 or 1.
-struct Digest(blake3::Hasher);
+/// What is digested: numbers as eight bytes, little-endian; texts behind their length; what may be absent behind 0 or 1.
+struct Digest(Vec<u8>);
 
 impl Digest {
     fn number(&mut self, number: u64) {
-        self.0.update(&number.to_le_bytes());
+        self.0.extend(number.to_le_bytes());
     }
 
     fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
-        self.0.update(text.as_bytes());
+        self.0.extend(text.as_bytes());
     }
 
     fn optional<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Digest, T)) {

@@ -228,6 +228,14 @@ impl PrefixTable {
         })
     }
 
+    /// The id of a prefix by its number, and that of its parent.
+    #[inline]
+    pub fn ids(&self, number: usize) -> Option<(&str, Option<&str>)> {
+        let entry = self.entries.get(number)?;
+        let parent_id = (entry.parent_id != TextRef::NONE).then(|| self.str(entry.parent_id));
+        Some((self.str(entry.prefix_id), parent_id))
+    }
+
     /// Number of pairs of tenant and model. A pair may be left without prefixes.
     pub fn scopes(&self) -> u32 {
         self.scopes.len()
@@ -355,18 +363,31 @@ fn hash(prefix_id: &[u8], scope: u64, bands: (u32, u32)) -> u64 {
     xxh3_64_with_seed(prefix_id, scope ^ bands)
 }
 
-/// Equality of short strings, a word at a time: ids are too short for a call to pay.
+/// Equality of short strings by their ends, which overlap: ids are too short for a call to pay.
 #[inline]
 fn same(a: &[u8], b: &[u8]) -> bool {
-    let len = a.len();
-    let (true, Some(a_start), Some(a_end), Some(b_start), Some(b_end)) =
-        (len == b.len() && len <= 32, a.first_chunk(), a.last_chunk(), b.first_chunk(), b.last_chunk())
-    else {
-        return a == b;
-    };
-    let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
-    let ends = (word(a_start) ^ word(b_start)) | (word(a_end) ^ word(b_end));
-    ends == 0 && (len <= 16 || a[8..len - 8] == b[8..len - 8])
+    macro_rules! ends_are_the_same {
+        ($word:ty) => {
+            if let (Some(a_start), Some(a_end), Some(b_start), Some(b_end)) =
+                (a.first_chunk(), a.last_chunk(), b.first_chunk(), b.last_chunk())
+            {
+                let differs = |a: &[u8; size_of::<$word>()], b: &[u8; size_of::<$word>()]| {
+                    <$word>::from_ne_bytes(*a) ^ <$word>::from_ne_bytes(*b)
+                };
+                return differs(a_start, b_start) | differs(a_end, b_end) == 0;
+            }
+        };
+    }
+    let length = a.len();
+    if length != b.len() {
+        return false;
+    }
+    match length {
+        16..=32 => ends_are_the_same!(u128),
+        8..16 => ends_are_the_same!(u64),
+        _ => {}
+    }
+    a == b
 }
 
 #[cfg(test)]

@@ -4,15 +4,21 @@
 //! in bulk, on all cores and around the log. [`Query`] asks, [`merge_into`] joins whole indexes, [`FeedbackLedger`] keeps what
 //! became of loaded prefixes, [`TelemetrySink`]s take the numbers.
 //!
+//! [`IndexCandidates`] is the index as a prefetcher sees it.
+//!
 //! This crate knows threads and clocks, but no network and no command line.
 
 mod active;
 mod bulk;
+mod cache_metrics;
+mod candidates;
 mod error;
 mod export;
 mod feedback;
 mod forget;
+mod hot;
 mod indexer;
+mod learning;
 mod merge;
 mod metrics;
 mod plan_book;
@@ -20,18 +26,23 @@ mod plans;
 mod query;
 mod receipts;
 mod telemetry;
+mod tuning;
 mod writer;
 
 pub use active::{ActivePrefix, ActiveSet, ActiveSetError};
 pub use bulk::{IngestReport, follow_pieces, ingest_pieces};
+pub use candidates::IndexCandidates;
 pub use error::{ServiceError, TryIngestError};
 pub use export::{ExportFormat, export};
 pub use feedback::{FeedbackError, FeedbackLedger, FeedbackReport, Outcome, OutcomeCount};
 pub use forget::forget;
+pub use hot::{HotPrefix, hot_prefixes};
 pub use indexer::{IndexerOptions, PrefixIndexer, Receipt};
+pub use learning::{LEARNING, learned, learned_by, learning};
 pub use merge::merge_into;
 pub use metrics::Metrics;
 pub use plan_book::{PlanBook, PlanOutcome};
 pub use plans::{PAGE_TOKENS, PlanQuery, plan_policies};
 pub use query::Query;
 pub use telemetry::{JsonLinesSink, TelemetrySink, TracingSink, measure};
+pub use tuning::{Calibration, TunedCell, Tuning, tuning};

@@ -30,6 +30,9 @@ pub fn merge_into(store: &mut dyn IndexStore, part: &IndexReader) -> Result<(), 
     }
     let sources: Vec<SourcePosition> = part.sources().cloned().collect();
     store.load(vec![table], &Commit { batch_id: None, sources }, part.status().counters)?;
+    if let Some((version, bytes)) = crate::learning::side(part)? {
+        store.merge_followed(version, &bytes)?;
+    }
     let mut feedback = FeedbackLedger::load(store)?;
     feedback.merge(FeedbackLedger::from_side(part.side(crate::feedback::SIDE_FILE.0)?)?);
     feedback.save(store)?;

@@ -1,5 +1,7 @@
 //! What operators watch: counters, gauges and timings in the Prometheus text format.
 
+use crate::cache_metrics::CacheMetrics;
+use prefix_indexer_cache::CacheStats;
 use prefix_indexer_storage::{Appended, StoreStatus};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -40,6 +42,7 @@ pub struct Metrics {
     bytes: Gauge,
     generation: Gauge,
     status: Mutex<StoreStatus>,
+    cache: CacheMetrics,
 }
 
 impl Metrics {
@@ -55,6 +58,7 @@ impl Metrics {
             bytes: Gauge::default(),
             generation: Gauge::default(),
             status: Mutex::default(),
+            cache: CacheMetrics::default(),
             registry: Registry::default(),
         };
         registry.register("ingest_events", "Events counted", metrics.events.clone());
@@ -69,6 +73,7 @@ impl Metrics {
         registry.register("index_prefixes", "Distinct prefixes", metrics.prefixes.clone());
         registry.register("index_bytes", "Bytes on disk", metrics.bytes.clone());
         registry.register("index_generation", "Changes of the set of segments", metrics.generation.clone());
+        registry.register_collector(Box::new(metrics.cache.clone()));
         Metrics { registry, ..metrics }
     }
 
@@ -77,6 +82,11 @@ impl Metrics {
         let mut text = String::new();
         // Writing to a string cannot fail.
         encode(&mut text, &self.registry).map_or_else(|_| String::new(), |()| text)
+    }
+
+    /// What a cache says of its tiers, to be exported from now on.
+    pub fn observe_cache(&self, stats: CacheStats) {
+        self.cache.observe(stats);
     }
 
     /// Events counted since the start.

@@ -7,13 +7,17 @@
 mod blocks;
 mod candidates;
 mod document;
+mod estimates;
 mod likelihood;
 
 pub use likelihood::plan_policies;
 
 use crate::{ActiveSet, ServiceError};
 use blocks::Pool;
-use prefix_indexer_analytics::planner::{Block, Limits, choose};
+use prefix_indexer_analytics::{
+    Model,
+    planner::{Block, Limits, choose},
+};
 use prefix_indexer_models::{MAX_INTEGER, Plan};
 use prefix_indexer_storage::{Scope, View};
 
@@ -100,18 +104,19 @@ impl<'a> PlanQuery<'a> {
         Ok(())
     }
 
-    /// The plan.
+    /// The plan. `learned` is what the index knows of how its prefixes come back ([`learned`](crate::learned)); without it, or while
+    /// it is too little, `auto` takes a safe default and says so.
     ///
     /// # Errors
     /// [`ServiceError::Policy`] for a policy that there is not, [`ServiceError::Plan`] for limits that make no sense, and those of
     /// reading the index.
-    pub fn run(&self, view: &View) -> Result<Plan, ServiceError> {
+    pub fn run(&self, view: &View, learned: Option<&Model>) -> Result<Plan, ServiceError> {
         self.check()?;
         let now_ms = self.now_ms.unwrap_or(0).min(MAX_INTEGER).max(view.newest_ms());
-        let policy = likelihood::Choice::by_name(self.policy, &view.spec().ladder)?;
-        let candidates = candidates::find(self, view, &policy.orders(&view.spec().ladder))?;
-        let mut pool = Pool::new(self, &candidates.rows, view.spec());
-        let likely = policy.judge(&mut pool.blocks, &candidates, view.spec(), now_ms, self.horizon_ms);
+        let policy = likelihood::Policy::by_name(self.policy, &view.spec().ladder, learned)?;
+        let mut candidates = candidates::find(self, view, &policy.orders(&view.spec().ladder))?;
+        let mut pool = Pool::new(self, &mut candidates, view.spec());
+        let other_uses = policy.judge(&mut pool.blocks, &candidates, view.spec(), [now_ms, self.horizon_ms]);
         let limits = Limits {
             bytes: self.bytes(),
             bytes_per_second: self.bytes_per_second,
@@ -120,6 +125,6 @@ impl<'a> PlanQuery<'a> {
         let places = pool.places();
         let blocks: Vec<Block> = pool.blocks.iter().map(|block| block.for_planner(&places)).collect();
         let selection = choose(&blocks, &limits);
-        Ok(document::write(self, now_ms, &candidates, &pool, &selection, likely))
+        Ok(document::write(self, now_ms, &candidates, &pool, &selection, (policy.why, other_uses)))
     }
 }

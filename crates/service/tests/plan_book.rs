@@ -32,7 +32,7 @@ fn store(events: &[(&str, &str, u64)]) -> (Box<dyn IndexStore>, Arc<View>) {
 }
 
 fn plan(view: &View, tenant: Option<&str>) -> Plan {
-    PlanQuery { tenant, ..PlanQuery::new(10_000, 1_000) }.run(view).unwrap()
+    PlanQuery { tenant, ..PlanQuery::new(10_000, 1_000) }.run(view, None).unwrap()
 }
 
 const BEFORE: &[(&str, &str, u64)] = &[("t", "a", 100), ("t", "b", 100), ("u", "a", 100)];
@@ -97,7 +97,7 @@ fn a_loader_knows_better_and_nothing_counts_twice() {
 fn the_book_is_bounded_and_survives() {
     let (mut store, view) = store(BEFORE);
     let plans: Vec<Plan> = (0..300)
-        .map(|n| PlanQuery { now_ms: Some(200 + n), ..PlanQuery::new(10_000, 1_000) }.run(&view).unwrap())
+        .map(|n| PlanQuery { now_ms: Some(200 + n), ..PlanQuery::new(10_000, 1_000) }.run(&view, None).unwrap())
         .collect();
     let (mut book, mut ledger) = (PlanBook::default(), FeedbackLedger::default());
     plans.iter().for_each(|plan| book.add(plan, None, &view));

@@ -2,6 +2,7 @@
 
 use crate::{
     Batch, Commit, Counters, StorageError,
+    follower::Followed,
     live::Live,
     log_record::LogRecord,
     seen::{Digester, Seen},
@@ -32,11 +33,13 @@ pub(crate) struct Core {
     pub(crate) sources: Vec<SourcePosition>,
     pub(crate) counters: Counters,
     pub(crate) digester: Digester,
+    /// What learns from the events that count.
+    pub(crate) followed: Option<Followed>,
 }
 
 impl Core {
     pub(crate) fn new(live: Live, seen: Seen, sources: Vec<SourcePosition>, counters: Counters) -> Core {
-        Core { live, seen, sources, counters, digester: Digester::default() }
+        Core { live, seen, sources, counters, digester: Digester::default(), followed: None }
     }
 
     /// Counts a batch that was acknowledged before.
@@ -93,6 +96,9 @@ impl Core {
         counters.bytes = events.bytes().iter().fold(counters.bytes, |sum, &bytes| sum.saturating_add(bytes));
         counters.duplicates += duplicates;
         counters.parent_conflicts += self.live.fold(events);
+        if let Some(followed) = &mut self.followed {
+            followed.observe(events);
+        }
         self.note_sources(&commit.sources);
     }
 

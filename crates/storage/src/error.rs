@@ -80,6 +80,14 @@ pub enum StorageError {
         /// What was given.
         name: String,
     },
+    /// The learned state of a follower cannot be read or written.
+    #[error("learned state `{name}`: {reason}")]
+    Follower {
+        /// Name of its side file.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An earlier failure left it unknown what is on disk; opening the index again finds out.
     #[error("{what}; open the index again")]
     Halted {

@@ -5,7 +5,7 @@ pub(crate) mod jsonl_store;
 mod memory_store;
 pub(crate) mod segment_store;
 
-use crate::{IndexStore, StorageError, retention::Retention};
+use crate::{FollowerKind, IndexStore, StorageError, follower::Followed, retention::Retention};
 use prefix_indexer_models::IndexSpec;
 use std::{fmt, path::Path, str::FromStr};
 
@@ -20,17 +20,29 @@ pub struct OpenOptions {
     pub max_prefixes: Option<u64>,
     /// Whether segments are mapped into memory; else they are read, for file systems where mapping is not to be trusted.
     pub mmap: bool,
+    /// What learns from the events of the index; it must be the same kind each time, or it misses some.
+    pub follower: Option<FollowerKind>,
 }
 
 impl Default for OpenOptions {
     fn default() -> OpenOptions {
-        OpenOptions { spec: None, retain_ms: None, max_prefixes: None, mmap: true }
+        OpenOptions { spec: None, retain_ms: None, max_prefixes: None, mmap: true, follower: None }
     }
 }
 
 impl OpenOptions {
     fn retention(&self) -> Retention {
         Retention { retain_ms: self.retain_ms, max_prefixes: self.max_prefixes }
+    }
+
+    /// The follower, going on from the side file that `side` finds by name.
+    fn followed(
+        &self,
+        spec: &IndexSpec,
+        side: impl FnOnce(&str) -> Result<Option<(u32, Vec<u8>)>, StorageError>,
+    ) -> Result<Option<Followed>, StorageError> {
+        let followed = |kind: &FollowerKind| Followed::new(kind, spec, side(kind.name)?);
+        self.follower.as_ref().map(followed).transpose()
     }
 
     /// # Errors

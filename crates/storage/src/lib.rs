@@ -15,6 +15,7 @@ mod compaction;
 mod core;
 mod error;
 mod files;
+mod follower;
 mod format;
 mod front;
 mod heap;
@@ -45,6 +46,7 @@ mod sync_thread;
 mod view;
 
 pub use error::StorageError;
+pub use follower::{Follower, FollowerKind, MakeFollower};
 pub use index_reader::IndexReader;
 pub use inspect::{Inspection, LogReport, SegmentReport, SideReport, inspect};
 pub use kinds::{OpenOptions, StoreKind, open};

@@ -110,7 +110,11 @@ impl<M: Medium> LiveStore<M> {
     /// Commits a generation, and shows it.
     fn commit(&mut self, change: Change<'_>) -> Result<(), StorageError> {
         self.check_running()?;
-        let Core { live, seen, sources, counters, .. } = &mut self.core;
+        let with_admitted = matches!(change, Change::Load { .. });
+        let Core { live, seen, sources, counters, followed, .. } = &mut self.core;
+        if let Some(followed) = followed {
+            followed.put(with_admitted, &mut self.sides)?;
+        }
         let (part, dirty_fresh) = live.part();
         let part = [part];
         let mut seen_changed = false;
@@ -131,7 +135,51 @@ impl<M: Medium> LiveStore<M> {
         seen.saved();
         self.sides.clear();
         self.unflushed = false;
+        if let Some(followed) = followed {
+            followed.saved(with_admitted);
+        }
         live.replace_all(flushed)
+    }
+
+    fn load_tables(
+        &mut self,
+        mut tables: Vec<PrefixTable>,
+        commit: &Commit,
+        counters: Counters,
+    ) -> Result<(), StorageError> {
+        if commit.batch_id.is_some_and(|id| self.core.seen.has_batch(id)) {
+            self.core.counters.duplicates += counters.events;
+            self.abandon();
+            return self.publish();
+        }
+        tables.iter().try_for_each(|table| self.spec().check_same(table.spec()))?;
+        self.flush_rows()?;
+        let flushed = self.core.live.flushed();
+        let (fresh, conflicts) = add_totals(&mut tables, flushed)?;
+        let mut parts: Vec<&mut PrefixTable> = tables.iter_mut().collect();
+        let cycles = reject_cycles(&mut parts, flushed)?;
+        let rollback = (self.core.counters, self.core.sources.clone(), self.core.seen.mark());
+        let own = &mut self.core.counters;
+        own.events += counters.events;
+        own.bytes = own.bytes.saturating_add(counters.bytes);
+        own.duplicates += counters.duplicates;
+        own.parent_conflicts += counters.parent_conflicts + conflicts;
+        own.parent_cycles += counters.parent_cycles + cycles;
+        self.core.note_sources(&commit.sources);
+        if let Some(id) = commit.batch_id {
+            let newest_ms = tables.iter().flat_map(|table| table.rows()).map(|row| row.tally.last_seen_ms).max();
+            self.core.seen.push_batch(id, newest_ms.unwrap_or(0));
+        }
+        self.core.seen.push_admitted();
+        let parts: Vec<TablePart<'_>> = tables.iter().map(TablePart::from).collect();
+        let committed = self.commit(Change::Load { parts: &parts, fresh });
+        if committed.is_ok() {
+            self.core.seen.settle();
+        } else {
+            (self.core.counters, self.core.sources) = (rollback.0, rollback.1);
+            self.core.seen.go_back(rollback.2);
+        }
+        committed
     }
 
     /// Puts everything into segments.
@@ -207,54 +255,31 @@ impl<M: Medium> IndexStore for LiveStore<M> {
     }
 
     fn admit(&mut self, events: &mut EventBatch) -> u64 {
-        if !events.has_event_ids() {
-            return 0;
-        }
-        let policy = self.core.live.spec().key_policy;
         let before = events.len();
-        let Core { seen, digester, .. } = &mut self.core;
-        events.retain(|event| digester.digest(policy, event).is_none_or(|id| seen.admit_event(id)));
+        let policy = self.core.live.spec().key_policy;
+        let Core { seen, digester, followed, .. } = &mut self.core;
+        if events.has_event_ids() {
+            events.retain(|event| digester.digest(policy, event).is_none_or(|id| seen.admit_event(id)));
+        }
+        if let Some(followed) = followed {
+            followed.admit(events);
+        }
         (before - events.len()) as u64
     }
 
-    fn load(&mut self, mut tables: Vec<PrefixTable>, commit: &Commit, counters: Counters) -> Result<(), StorageError> {
-        if commit.batch_id.is_some_and(|id| self.core.seen.has_batch(id)) {
-            self.core.counters.duplicates += counters.events;
-            self.core.seen.abandon();
-            return self.publish();
+    fn load(&mut self, tables: Vec<PrefixTable>, commit: &Commit, counters: Counters) -> Result<(), StorageError> {
+        let loaded = self.load_tables(tables, commit, counters);
+        if let (Err(_), Some(followed)) = (&loaded, &mut self.core.followed) {
+            followed.abandon();
         }
-        tables.iter().try_for_each(|table| self.spec().check_same(table.spec()))?;
-        self.flush_rows()?;
-        let flushed = self.core.live.flushed();
-        let (fresh, conflicts) = add_totals(&mut tables, flushed)?;
-        let mut parts: Vec<&mut PrefixTable> = tables.iter_mut().collect();
-        let cycles = reject_cycles(&mut parts, flushed)?;
-        let rollback = (self.core.counters, self.core.sources.clone(), self.core.seen.mark());
-        let own = &mut self.core.counters;
-        own.events += counters.events;
-        own.bytes = own.bytes.saturating_add(counters.bytes);
-        own.duplicates += counters.duplicates;
-        own.parent_conflicts += counters.parent_conflicts + conflicts;
-        own.parent_cycles += counters.parent_cycles + cycles;
-        self.core.note_sources(&commit.sources);
-        if let Some(id) = commit.batch_id {
-            let newest_ms = tables.iter().flat_map(|table| table.rows()).map(|row| row.tally.last_seen_ms).max();
-            self.core.seen.push_batch(id, newest_ms.unwrap_or(0));
-        }
-        self.core.seen.push_admitted();
-        let parts: Vec<TablePart<'_>> = tables.iter().map(TablePart::from).collect();
-        let committed = self.commit(Change::Load { parts: &parts, fresh });
-        if committed.is_ok() {
-            self.core.seen.settle();
-        } else {
-            (self.core.counters, self.core.sources) = (rollback.0, rollback.1);
-            self.core.seen.go_back(rollback.2);
-        }
-        committed
+        loaded
     }
 
     fn abandon(&mut self) {
         self.core.seen.abandon();
+        if let Some(followed) = &mut self.core.followed {
+            followed.abandon();
+        }
     }
 
     fn source(&self, source: &SourceId) -> Option<&SourcePosition> {
@@ -274,6 +299,11 @@ impl<M: Medium> IndexStore for LiveStore<M> {
 
     fn put_side(&mut self, name: &str, version: u32, bytes: &[u8]) -> Result<(), StorageError> {
         self.sides.put(name, version, bytes)
+    }
+
+    fn merge_followed(&mut self, version: u32, bytes: &[u8]) -> Result<(), StorageError> {
+        self.unflushed = true;
+        self.core.followed.as_mut().map_or(Ok(()), |followed| followed.merge(version, bytes))
     }
 
     fn flush(&mut self) -> Result<(), StorageError> {

@@ -162,6 +162,13 @@ pub trait IndexStore: Send {
     /// Those of writing a file.
     fn put_side(&mut self, name: &str, version: u32, bytes: &[u8]) -> Result<(), StorageError>;
 
+    /// Adds what the follower of another index had written down to what this one's knows, durable with the next flush. Nothing
+    /// without a follower ([`OpenOptions::follower`](crate::OpenOptions::follower)).
+    ///
+    /// # Errors
+    /// [`StorageError::Follower`] when that cannot be read.
+    fn merge_followed(&mut self, version: u32, bytes: &[u8]) -> Result<(), StorageError>;
+
     /// Moves everything from the log into segments, so that readers in other processes see it.
     ///
     /// # Errors

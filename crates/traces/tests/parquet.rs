@@ -4,15 +4,13 @@
 #[path = "support/read.rs"]
 mod support;
 
-use arrow::{
-    array::{
-        Array, ArrayRef, DictionaryArray, Float32Array, Float64Array, Int8Array, Int32Array, Int64Array,
-        LargeStringArray, RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray,
-        TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt16Array, UInt64Array,
-    },
-    compute::cast,
-    datatypes::{DataType, Int32Type},
+use arrow_array::{
+    Array, ArrayRef, DictionaryArray, Float32Array, Float64Array, Int8Array, Int32Array, Int64Array, LargeStringArray,
+    RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    TimestampNanosecondArray, TimestampSecondArray, UInt16Array, UInt64Array, types::Int32Type,
 };
+use arrow_cast::cast;
+use arrow_schema::DataType;
 use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};
 use prefix_indexer_models::{EventBatch, PrefixEvent};
 use prefix_indexer_traces::{BadLines, Inputs, Opening, TraceError, TraceOptions};

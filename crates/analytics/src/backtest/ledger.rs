@@ -1,5 +1,9 @@
 //! What each policy's plans have been worth so far, and which policy to trust.
 
+mod cells;
+
+pub use cells::Cell;
+
 use serde::{Deserialize, Serialize};
 
 /// By how much (as a share of the clairvoyant gain) another policy must lead the preferred one to be chosen instead. Choosing

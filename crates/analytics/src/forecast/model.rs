@@ -94,6 +94,11 @@ impl Model {
         &self.ladder
     }
 
+    /// What each policy's plans have been worth.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// The policy that `auto` is now: [`LEARNED`] or the name of a policy, with the reasons.
     pub fn choice(&self) -> Choice {
         self.ledger.choice()

@@ -51,6 +51,7 @@ impl Service {
 /// A client of the service at this address, or of a proxy before it. Configuration has no field for credentials, and the
 /// environment is not a test's to change, so this one is built by hand.
 pub(crate) fn store(address: SocketAddr) -> AmazonS3 {
+    prefix_indexer_cache_object_store::install_tls_provider();
     let timeouts = ClientOptions::new()
         .with_allow_http(true)
         .with_connect_timeout(Duration::from_secs(1))

@@ -19,7 +19,7 @@ const ACCOUNT: &str = "devstoreaccount1";
 
 /// Where Azurite is; the container is made, by the one request that our client library has no call for.
 async fn endpoint() -> String {
-    let address = std::env::var("PREFIX_INDEXER_TEST_AZURITE").unwrap();
+    let address = std::env::var("TEST_AZURITE").unwrap();
     let key = BASE64_STANDARD.decode(std::env::var("AZURE_STORAGE_ACCOUNT_KEY").unwrap()).unwrap();
     let headers = "x-ms-date:Fri, 02 Jan 2026 03:04:05 GMT\nx-ms-version:2023-11-03";
     let to_sign = format!("PUT{}{headers}\n/{ACCOUNT}/{ACCOUNT}/{CONTAINER}\nrestype:container", "\n".repeat(12));
@@ -39,6 +39,7 @@ async fn endpoint() -> String {
 }
 
 async fn azure() -> Stores {
+    prefix_indexer_cache_object_store::install_tls_provider();
     let store = object_store::azure::MicrosoftAzureBuilder::from_env()
         .with_account(ACCOUNT)
         .with_container_name(CONTAINER)

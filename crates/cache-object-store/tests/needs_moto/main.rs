@@ -17,7 +17,7 @@ const BUCKET: &str = "tests";
 
 /// Where moto is; the bucket is made.
 async fn endpoint() -> String {
-    let address = std::env::var("PREFIX_INDEXER_TEST_MOTO").unwrap();
+    let address = std::env::var("TEST_MOTO").unwrap();
     let mut stream = TcpStream::connect(&address).await.unwrap();
     let request =
         format!("PUT /{BUCKET} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -29,6 +29,7 @@ async fn endpoint() -> String {
 }
 
 async fn s3() -> Stores {
+    prefix_indexer_cache_object_store::install_tls_provider();
     let store = object_store::aws::AmazonS3Builder::from_env()
         .with_bucket_name(BUCKET)
         .with_endpoint(endpoint().await)
@@ -37,6 +38,7 @@ async fn s3() -> Stores {
 }
 
 async fn gcs() -> Stores {
+    prefix_indexer_cache_object_store::install_tls_provider();
     let store = object_store::gcp::GoogleCloudStorageBuilder::from_env()
         .with_bucket_name(BUCKET)
         .with_base_url(&endpoint().await)

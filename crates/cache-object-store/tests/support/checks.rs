@@ -20,18 +20,20 @@ pub(crate) struct Stores {
     name: &'static str,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) clock: ManualClock,
-    made: AtomicU64,
 }
+
+/// Tests of one process share a service; each tier has a prefix of its own.
+static MADE: AtomicU64 = AtomicU64::new(0);
 
 impl Stores {
     pub(crate) fn new(name: &'static str, store: Arc<dyn ObjectStore>) -> Stores {
         let clock = ManualClock::at(1_700_000_000_000);
-        Stores { name, store, clock, made: AtomicU64::new(0) }
+        Stores { name, store, clock }
     }
 
     /// A tier, and the prefix of its objects.
     pub(crate) fn tier(&self) -> (ObjectStoreBackend, String) {
-        let prefix = format!("test-{}/{}", std::process::id(), self.made.fetch_add(1, Relaxed));
+        let prefix = format!("test-{}/{}", std::process::id(), MADE.fetch_add(1, Relaxed));
         let settings =
             Settings { prefix: prefix.clone(), multipart_threshold: ByteSize(5 << 20), ..Settings::default() };
         let tier = ObjectStoreBackend::over(self.name, Arc::clone(&self.store), settings).unwrap();

@@ -117,8 +117,9 @@ impl Store {
             self.forget_if_gone(id, &path);
             return Ok(None);
         };
-        let mut bytes = Vec::with_capacity(metadata.len() as usize);
-        (&file).take(metadata.len()).read_to_end(&mut bytes).map_err(|error| failed("cannot read", error))?;
+        // Asks the file for its length and reads it in one piece, where a limited reader would go in small steps.
+        let mut bytes = Vec::new();
+        (&file).read_to_end(&mut bytes).map_err(|error| failed("cannot read", error))?;
         match beside.judge(key, bytes, self.clock.now_ms()) {
             Judged::Found(entry) => {
                 self.used(id, &name, &file, metadata.len());

@@ -6,7 +6,7 @@ use crate::{
     units::{bandwidth, milliseconds, quota, show_age, show_count, show_size, size},
 };
 use comfy_table::CellAlignment::{Left, Right};
-use prefix_indexer::{PAGE_TOKENS, Plan, PlanQuery};
+use prefix_indexer::{PAGE_TOKENS, Plan, PlanQuery, analytics::Learner, learned};
 use std::path::PathBuf;
 
 /// Entries that people are shown.
@@ -87,7 +87,9 @@ impl Args {
             quotas: &self.quotas,
             ..PlanQuery::new(self.budget, self.horizon)
         };
-        let plan = query.run(&self.data.read()?.view())?;
+        let index = self.data.read()?;
+        let learned = learned(&index)?;
+        let plan = query.run(&index.view(), learned.as_ref().map(Learner::model))?;
         if self.json {
             output::print_json(&plan)?;
         } else {

@@ -1,7 +1,7 @@
 //! `replay`: a trace against tiers, eviction and scoring policies, on a virtual clock.
 
-mod capacity;
-mod page;
+pub(super) mod capacity;
+pub(super) mod page;
 mod restart;
 mod steady;
 mod tier;
@@ -13,10 +13,10 @@ use prefix_indexer::{
     Ladder,
     analytics::policies::{self, REPLAY_HALF_LIVES_MS},
     simulator::{
-        Costs, Ranker, Trace,
+        Costs, Ranker, Trace, rankers,
         scenarios::{
             calibration, restart as restart_scenario,
-            restart::{CLAIRVOYANT, NONE, formula_rankers},
+            restart::{CLAIRVOYANT, NONE},
             scale_out, steady as steady_scenario,
         },
     },
@@ -144,12 +144,15 @@ impl Args {
 
     /// The policies to compare. Without any named: all, but none in `steady`.
     fn rankers(&self) -> anyhow::Result<Vec<Box<dyn Ranker>>> {
+        let ladder = Ladder::new(&REPLAY_HALF_LIVES_MS)?;
         let by_default = self.policy.is_empty() && self.scenario != Scenario::Steady;
-        let all = by_default || self.policy.iter().any(|name| name == ALL);
+        let mut names = self.policy.clone();
+        if by_default || names.iter().any(|name| name == ALL) {
+            names = policies::names(&ladder);
+        }
         // The two bounds are in every report, asked for or not.
-        let bounds = [NONE, CLAIRVOYANT];
-        let named: Vec<&str> = self.policy.iter().map(String::as_str).filter(|name| !bounds.contains(name)).collect();
-        Ok(formula_rankers((!all).then_some(&named))?)
+        names.retain(|name| ![NONE, CLAIRVOYANT].contains(&name.as_str()));
+        Ok(rankers(&names, &ladder)?)
     }
 
     fn show(
@@ -187,7 +190,8 @@ impl Scenario {
 
 /// What `--policy` takes.
 fn policy_names() -> Vec<String> {
-    std::iter::once(ALL.to_owned()).chain(formulas()).chain([NONE, CLAIRVOYANT].map(str::to_owned)).collect()
+    let policies = Ladder::new(&REPLAY_HALF_LIVES_MS).map(|ladder| policies::names(&ladder)).unwrap_or_default();
+    std::iter::once(ALL.to_owned()).chain(policies).chain([NONE, CLAIRVOYANT].map(str::to_owned)).collect()
 }
 
 fn formulas() -> Vec<String> {
@@ -204,7 +208,7 @@ fn policy(name: &str) -> Result<String, String> {
 }
 
 /// A cost: a number that is at least 0.
-fn cost(text: &str) -> Result<f64, String> {
+pub(super) fn cost(text: &str) -> Result<f64, String> {
     let cost: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
     if cost.is_finite() && cost >= 0.0 { Ok(cost) } else { Err("expected a number that is at least 0".to_owned()) }
 }

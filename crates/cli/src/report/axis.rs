@@ -32,6 +32,12 @@ impl Axis {
         Axis::log_with(label, from, to, candidates, show)
     }
 
+    /// Logarithmic between two sizes in bytes, with ticks at powers of two.
+    pub(crate) fn bytes(label: &str, from: f64, to: f64, show: impl Fn(f64) -> String) -> Axis {
+        let powers = from.log2().floor() as i32..=to.log2().ceil() as i32;
+        Axis::log_with(label, from, to, powers.map(|power| 2_f64.powi(power)), show)
+    }
+
     fn log_with(
         label: &str,
         from: f64,
@@ -89,6 +95,7 @@ mod tests {
         assert_eq!(texts(&Axis::linear("", 1.0, plain)), "0 0.2 0.4 0.6 0.8 1");
         assert_eq!(texts(&Axis::linear("", 0.0, plain)), "0 0.2");
         assert_eq!(texts(&Axis::log("", 0.01, 0.5, plain)), "0.01 0.02 0.05 0.1 0.2 0.5");
+        assert_eq!(texts(&Axis::bytes("", 1.0, 16.0, plain)), "1 2 4 8 16");
         let axis = Axis::log("", 1.0, 100.0, plain);
         assert_eq!([0.0, 1.0, 10.0, 1e9].map(|value| axis.place(value)), [0.0, 0.0, 0.5, 1.0]);
     }

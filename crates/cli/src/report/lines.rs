@@ -11,6 +11,7 @@ pub(crate) struct Lines<'a> {
     pub(crate) y: Axis,
     /// Drawn in this order, so the last one is on top.
     pub(crate) series: Vec<Series>,
+    pub(crate) mark: Option<Mark>,
 }
 
 /// One line.
@@ -30,10 +31,16 @@ pub(crate) struct Point {
     pub(crate) interval: Option<(f64, f64)>,
 }
 
+/// A place on the horizontal axis worth pointing out.
+pub(crate) struct Mark {
+    pub(crate) x: f64,
+    pub(crate) text: String,
+}
+
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 380.0;
-const LEFT: f64 = 62.0;
-const RIGHT: f64 = 18.0;
+const HEIGHT: f64 = 370.0;
+const LEFT: f64 = 78.0;
+const RIGHT: f64 = 28.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 52.0;
 
@@ -42,6 +49,20 @@ impl Lines<'_> {
         let mut svg =
             format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">", escaped(self.title));
         self.axes(&mut svg);
+        if let Some(mark) = &self.mark {
+            let x = self.x(mark.x);
+            // On the side where there is room.
+            let (anchor, text_x) = if x > WIDTH / 2.0 { ("end", x - 7.0) } else { ("start", x + 7.0) };
+            let bottom = HEIGHT - BOTTOM;
+            // Writing to a string cannot fail.
+            let _ = write!(
+                svg,
+                "<line class=\"marker\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
+                 <text class=\"mark\" x=\"{text_x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
+                bottom - 10.0,
+                escaped(&mark.text)
+            );
+        }
         self.series.iter().for_each(|series| self.band(&mut svg, series));
         self.series.iter().for_each(|series| self.line(&mut svg, series));
         svg.push_str("</svg>");

@@ -226,3 +226,29 @@ fn little_traces_have_defined_results() {
     assert_eq!(status(&refused), 1);
     assert!(stderr(&refused).contains("no size"), "{}", stderr(&refused));
 }
+
+#[test]
+fn pages_stand_alone() {
+    let dir = tempdir().unwrap();
+    let check = |name: &str, more: &[&str], plots: usize| {
+        let file = dir.path().join(name);
+        let trace = mooncake();
+        let args = [&["replay", &trace, "--json", "--html", file.to_str().unwrap()], more].concat();
+        let output = run(&args);
+        assert_eq!(status(&output), 0, "{args:?}: {}", stderr(&output));
+        let page = fs::read_to_string(&file).unwrap();
+        assert_eq!(page.matches("<svg").count(), plots, "{args:?}");
+        assert!(page.contains("prefers-color-scheme: dark") && page.contains("</html>"));
+        for unwanted in ["<script", "http:", "https:", "url(", "NaN", "inf\""] {
+            assert!(!page.contains(unwanted), "{args:?}: {unwanted}");
+        }
+        page
+    };
+    let page = check("restart.html", &["--at", "50%,60%", "--policy", "reuse,decay-5m"], 4);
+    for expected in ["Recovery after a restart", "The first 60s after it", "reuse", "decay-5m", "Do probabilities"] {
+        assert!(page.contains(expected), "{expected}");
+    }
+    check("scale-out.html", &["--scenario", "scale-out", "--at", "50%", "--policy", "most-recent"], 4);
+    check("steady.html", &["--scenario", "steady", "--eviction", "lru,min", "--policy", "most-recent"], 2);
+    check("nothing.html", &["--scenario", "steady", "--capacity", "0"], 1);
+}

@@ -24,7 +24,14 @@ impl Slots {
     /// The number that is most likely the one of a hash; anything if there is none.
     #[inline]
     pub(super) fn guess(&self, hash: u64) -> usize {
-        (self.slots[self.home(hash)] as u32).wrapping_sub(1) as usize
+        let mut place = self.home(hash);
+        loop {
+            let slot = self.slots[place];
+            if slot >> 32 == hash >> 32 || slot == 0 {
+                return (slot as u32).wrapping_sub(1) as usize;
+            }
+            place = (place + 1) & (self.slots.len() - 1);
+        }
     }
 
     /// The number with this hash for which `is` holds, or the free place where it belongs.

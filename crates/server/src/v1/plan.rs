@@ -17,6 +17,7 @@ use axum::{
 };
 use prefix_indexer::{
     MAX_INTEGER, PAGE_TOKENS, Plan, PlanQuery, ServiceError,
+    analytics::Learner,
     cache::{ByteSize, Period},
 };
 use serde::Deserialize;
@@ -124,7 +125,8 @@ impl App {
             ..PlanQuery::new(asked.budget.0, horizon_ms)
         };
         let started = std::time::Instant::now();
-        let plan = query.run(&view).map_err(|error| match error {
+        let learned = self.book.learned();
+        let plan = query.run(&view, learned.as_deref().map(Learner::model)).map_err(|error| match error {
             ServiceError::Plan { .. } | ServiceError::Policy { .. } => {
                 Detail::new("value_error", vec!["body".into()], format!("Value error, {error}"), Value::Null).into()
             }

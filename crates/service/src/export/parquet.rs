@@ -2,11 +2,12 @@
 
 use super::{Numbers, score_columns};
 use crate::ServiceError;
-use arrow::{
-    array::{ArrayRef, Float64Builder, Int64Builder, StringBuilder, StringDictionaryBuilder, UInt64Builder},
-    datatypes::Int32Type,
-    record_batch::RecordBatch,
+use arrow_array::{
+    ArrayRef, RecordBatch,
+    builder::{Float64Builder, Int64Builder, StringBuilder, StringDictionaryBuilder, UInt64Builder},
+    types::Int32Type,
 };
+use arrow_schema::ArrowError;
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
@@ -87,7 +88,7 @@ impl Columns {
     }
 
     /// The rows since the last call. Each column is nullable or not whatever its rows happen to hold.
-    fn finish(&mut self, scores: &[(String, usize)]) -> Result<RecordBatch, arrow::error::ArrowError> {
+    fn finish(&mut self, scores: &[(String, usize)]) -> Result<RecordBatch, ArrowError> {
         let mut columns: Vec<(&str, ArrayRef, bool)> = vec![
             ("prefix_id", Arc::new(self.prefix_id.finish()), false),
             ("tenant", Arc::new(self.tenant.finish()), false),

@@ -5,24 +5,23 @@
 
 use super::{
     PlanQuery,
-    candidates::{Candidate, Link},
+    candidates::{Candidate, Candidates, Link},
+    estimates::Facts,
 };
 use prefix_indexer_analytics::{
     Estimate,
     planner::{self, Parent},
 };
-use prefix_indexer_models::{IndexSpec, KeyPolicy, MAX_RUNGS, PrefixKey, Tally};
+use prefix_indexer_models::{IndexSpec, KeyPolicy, PrefixKey, Tally};
 use std::collections::HashMap;
 
 /// One block that may be loaded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Candidacy {
-    /// The first of its rows, which has its names.
+    /// The first of its rows, which has its names, and the facts of all of them.
     pub(super) row: u32,
     pub(super) key: PrefixKey,
-    /// Of all its rows; sums as in an index.
-    pub(super) tally: Tally,
-    pub(super) sums: [f64; MAX_RUNGS],
+    pub(super) bytes: u64,
     pub(super) is_active: bool,
     pub(super) parent: Link,
     /// Milliseconds that a use without it costs.
@@ -47,7 +46,7 @@ impl Candidacy {
                 Link::Unknown => Parent::Unknown,
                 Link::To(block) => places.get(block as usize).map_or(Parent::Unknown, |&place| Parent::Block(place)),
             },
-            bytes: self.tally.footprint_bytes,
+            bytes: self.bytes,
             saving_ms: self.saving_ms(),
             recompute_ms: self.cost_ms,
             resident: self.is_active,
@@ -64,32 +63,35 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(query: &PlanQuery<'_>, rows: &[Candidate<'_>], spec: &IndexSpec) -> Pool {
+    /// Facts of further rows of a block are added to those of its first.
+    pub(super) fn new(query: &PlanQuery<'_>, candidates: &mut Candidates<'_>, spec: &IndexSpec) -> Pool {
+        let Candidates { rows, facts, .. } = candidates;
         let quotas: HashMap<&str, u32> =
             (0..).zip(query.quotas).map(|(number, (tenant, _))| (tenant.as_str(), number)).collect();
         let is_one = spec.key_policy == KeyPolicy::default();
         let mut numbers: HashMap<PrefixKey, u32> = HashMap::new();
         let mut number_of = Vec::new();
         let mut blocks: Vec<Candidacy> = Vec::with_capacity(rows.len());
-        for (number, candidate) in (0..).zip(rows) {
+        for (number, candidate) in (0..).zip(rows.iter()) {
             let row = candidate.row;
-            let mut sums = [0.0; MAX_RUNGS];
-            sums.iter_mut().zip(row.sums()).for_each(|(sum, own)| *sum = own);
             if !is_one {
                 let [tenant, model_id, prefix_id] = [row.tenant(), row.model_id(), row.prefix_id()];
                 let name = PrefixKey::new(KeyPolicy::default(), tenant, model_id, prefix_id, 0, 0);
                 let block = *numbers.entry(name).or_insert(blocks.len() as u32);
                 number_of.push(block);
                 if let Some(block) = blocks.get_mut(block as usize) {
-                    block.add(candidate, &sums, spec);
+                    block.add(candidate);
+                    let (before, behind) = facts.split_at_mut(number as usize);
+                    if let (Some(own), Some(others)) = (before.get_mut(block.row as usize), behind.first()) {
+                        own.add(others, spec);
+                    }
                     continue;
                 }
             }
             blocks.push(Candidacy {
                 row: number,
                 key: row.key(),
-                tally: candidate.tally,
-                sums,
+                bytes: 0,
                 is_active: candidate.is_active,
                 parent: candidate.parent,
                 cost_ms: None,
@@ -98,7 +100,9 @@ impl Pool {
             });
         }
         for (number, block) in (0..).zip(&mut blocks) {
-            block.cost_ms = cost_ms(query, &block.tally);
+            if let Some(Facts { tally, .. }) = facts.get(block.row as usize) {
+                (block.cost_ms, block.bytes) = (cost_ms(query, tally), tally.footprint_bytes);
+            }
             if let (Link::To(row), false) = (block.parent, is_one) {
                 let parent = number_of.get(row as usize).copied().unwrap_or(number);
                 block.parent = if parent == number { Link::None } else { Link::To(parent) };
@@ -117,13 +121,7 @@ impl Pool {
 
 impl Candidacy {
     /// Adds another row of the block.
-    fn add(&mut self, other: &Candidate<'_>, sums: &[f64; MAX_RUNGS], spec: &IndexSpec) {
-        let bytes = self.tally.footprint_bytes.max(other.tally.footprint_bytes);
-        let rungs = spec.ladder.len();
-        let (last_ms, other_last_ms) = (self.tally.last_seen_ms, other.tally.last_seen_ms);
-        spec.ladder.merge(last_ms, &mut self.sums[..rungs], other_last_ms, &sums[..rungs]);
-        self.tally.merge(&other.tally);
-        self.tally.footprint_bytes = bytes;
+    fn add(&mut self, other: &Candidate<'_>) {
         self.key = self.key.min(other.row.key());
         self.parent = match (self.parent, other.parent) {
             (Link::To(own), Link::To(others)) => Link::To(own.min(others)),

@@ -1,10 +1,13 @@
 //! Rows that a plan may be made of: the heads of several rankings, and what they stand on.
 
-use super::PlanQuery;
+use super::{PlanQuery, estimates::Facts};
 use crate::ServiceError;
 use prefix_indexer_models::{PrefixKey, Tally};
 use prefix_indexer_storage::{Order, Row, View};
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 /// Of each ranking so many times the budget is looked at: a chain that does not fit is passed over for what follows.
 const SPARE: f64 = 1.25;
@@ -16,10 +19,9 @@ const MOST_ROWS: usize = 500_000;
 const SAMPLE: u64 = 2_048;
 
 /// A row with what is asked of it more than once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate<'v> {
     pub(super) row: Row<'v>,
-    pub(super) tally: Tally,
     pub(super) is_active: bool,
     pub(super) parent: Link,
 }
@@ -38,10 +40,12 @@ pub(super) enum Link {
 #[derive(Debug)]
 pub(super) struct Candidates<'v> {
     pub(super) rows: Vec<Candidate<'v>>,
+    /// Of each of the rows.
+    pub(super) facts: Vec<Facts>,
     /// A uniform sample of the index.
-    pub(super) sample: Vec<Tally>,
+    pub(super) sample: Vec<Facts>,
     /// Those of the sample that are asked about and are no candidates.
-    pub(super) rest: Vec<Tally>,
+    pub(super) rest: Vec<Facts>,
     /// Rows of the index for each of the sample.
     pub(super) weight: f64,
 }
@@ -51,7 +55,7 @@ pub(super) fn find<'v>(
     view: &'v View,
     orders: &[Order],
 ) -> Result<Candidates<'v>, ServiceError> {
-    let mut search = Search { query, view, rows: Vec::new(), places: HashMap::new() };
+    let mut search = Search { query, view, rows: Vec::new(), facts: Vec::new(), places: HashMap::default() };
     for &order in orders {
         search.take(order)?;
     }
@@ -63,18 +67,40 @@ pub(super) fn find<'v>(
     };
     let rest = sample.iter().filter(|row| is_asked(row) && !search.places.contains_key(&row.key()));
     Ok(Candidates {
-        rest: rest.map(Row::tally).collect(),
+        rest: rest.map(Facts::of).collect(),
         weight: view.len() as f64 / sample.len().max(1) as f64,
-        sample: sample.iter().map(Row::tally).collect(),
+        sample: sample.iter().map(Facts::of).collect(),
         rows: search.rows,
+        facts: search.facts,
     })
+}
+
+/// Keys are digests: any eight bytes of one are as good a hash as can be made of it.
+type ByDigest = BuildHasherDefault<DigestHasher>;
+
+#[derive(Debug, Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 ^= u64::from_ne_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 struct Search<'q, 'v> {
     query: &'q PlanQuery<'q>,
     view: &'v View,
     rows: Vec<Candidate<'v>>,
-    places: HashMap<PrefixKey, u32>,
+    facts: Vec<Facts>,
+    places: HashMap<PrefixKey, u32, ByDigest>,
 }
 
 impl<'v> Search<'_, 'v> {
@@ -100,7 +126,8 @@ impl<'v> Search<'_, 'v> {
         if place == next {
             let active = self.query.active;
             let is_active = active.is_some_and(|set| set.contains(row.tenant(), row.model_id(), row.prefix_id()));
-            self.rows.push(Candidate { row, tally: row.tally(), is_active, parent: Link::None });
+            self.rows.push(Candidate { row, is_active, parent: Link::None });
+            self.facts.push(Facts::of(&row));
         }
         place
     }
@@ -110,8 +137,8 @@ impl<'v> Search<'_, 'v> {
     fn link(&mut self) -> Result<(), ServiceError> {
         let policy = self.view.spec().key_policy;
         let mut number = 0;
-        while let Some(candidate) = self.rows.get(number) {
-            let (row, Tally { layer_min, page_start, .. }) = (candidate.row, candidate.tally);
+        while let (Some(&Candidate { row, .. }), Some(facts)) = (self.rows.get(number), self.facts.get(number)) {
+            let Tally { layer_min, page_start, .. } = facts.tally;
             if let Some(parent_id) = row.parent_id() {
                 let key = PrefixKey::new(policy, row.tenant(), row.model_id(), parent_id, layer_min, page_start);
                 let link = match self.places.get(&key) {
@@ -154,7 +181,7 @@ impl Room {
         if candidate.is_active {
             return;
         }
-        let bytes = candidate.tally.footprint_bytes as f64;
+        let bytes = candidate.row.footprint_bytes() as f64;
         if !self.quotas.is_empty()
             && let Some(left) = self.quotas.get_mut(candidate.row.tenant())
         {

@@ -4,10 +4,9 @@ use super::{
     PlanQuery,
     blocks::{Candidacy, Pool},
     candidates::{Candidate, Candidates, Link},
-    likelihood::Judgement,
 };
 use prefix_indexer_analytics::planner::Selection;
-use prefix_indexer_models::{Plan, PlanEntry};
+use prefix_indexer_models::{Plan, PlanEntry, Tally};
 use std::fmt::Write as _;
 
 pub(super) fn write(
@@ -16,26 +15,28 @@ pub(super) fn write(
     candidates: &Candidates<'_>,
     pool: &Pool,
     selection: &Selection,
-    judgement: Judgement,
+    (why, other_uses): (String, f64),
 ) -> Plan {
     let chosen: Vec<&Candidacy> =
         selection.blocks.iter().filter_map(|&place| pool.blocks.get(place as usize)).collect();
     let carried = carried(pool, selection);
     let entry = |(&block, &carried): (&&Candidacy, &u32)| {
-        candidates.rows.get(block.row as usize).map(|candidate| entry(block, candidate, now_ms, carried))
+        let number = block.row as usize;
+        let (candidate, facts) = (candidates.rows.get(number)?, candidates.facts.get(number)?);
+        Some(entry(block, candidate, &facts.tally, now_ms, carried))
     };
     let entries: Vec<PlanEntry> = chosen.iter().zip(&carried).filter_map(entry).collect();
     let expected_hits: f64 = entries.iter().map(|entry| entry.expected_uses).sum();
     let references: f64 = pool.blocks.iter().map(|block| block.estimate.expected_uses).sum();
-    let references = references + judgement.other_uses;
+    let references = references + other_uses;
     let plan = Plan {
         plan_id: String::new(),
         now_ms,
         horizon_ms: query.horizon_ms,
         budget_bytes: query.budget_bytes,
         total_bytes: entries.iter().map(|entry| entry.bytes).fold(0, u64::saturating_add),
-        why: why(query, judgement.why, selection, entries.is_empty() && pool.blocks.is_empty()),
-        policy: judgement.policy,
+        why: self::why(query, why, selection, entries.is_empty() && pool.blocks.is_empty()),
+        policy: query.policy.to_owned(),
         expected_hits,
         estimated_hit_improvement: if references > 0.0 { f64::min(1.0, expected_hits / references) } else { 0.0 },
         expected_saved_ms: chosen.iter().map(|block| block.saving_ms()).sum(),
@@ -62,32 +63,31 @@ fn carried(pool: &Pool, selection: &Selection) -> Vec<u32> {
     selection.blocks.iter().map(|&place| counts.get(place as usize).copied().unwrap_or(0)).collect()
 }
 
-fn entry(block: &Candidacy, candidate: &Candidate<'_>, now_ms: u64, carried: u32) -> PlanEntry {
+fn entry(block: &Candidacy, candidate: &Candidate<'_>, tally: &Tally, now_ms: u64, carried: u32) -> PlanEntry {
     let row = candidate.row;
     PlanEntry {
         prefix_id: row.prefix_id().into(),
         parent_id: row.parent_id().map(Into::into),
         tenant: row.tenant().into(),
         model_id: row.model_id().into(),
-        depth: block.tally.depth,
-        bytes: block.tally.footprint_bytes,
+        depth: tally.depth,
+        bytes: block.bytes,
         probability: block.estimate.probability,
         expected_uses: block.estimate.expected_uses,
-        hint: hint(block, now_ms, carried),
+        hint: hint(tally, block.cost_ms, now_ms, carried),
     }
 }
 
 /// `hits=12 age_ms=3400 gap_ms=60000 saves_ms=340 carries=3`: uses so far, time since the last, the gap to expect, what a use
 /// of it saves, and how many entries extend it; the last three where there are any.
-fn hint(block: &Candidacy, now_ms: u64, carried: u32) -> String {
-    let tally = &block.tally;
+fn hint(tally: &Tally, cost_ms: Option<f64>, now_ms: u64, carried: u32) -> String {
     let mut hint = String::with_capacity(64);
     // Writing to a string does not fail.
     let _ = write!(hint, "hits={} age_ms={}", tally.hit_count, now_ms.saturating_sub(tally.last_seen_ms));
     if let Some(gap_ms) = tally.gaps.expected_ms() {
         let _ = write!(hint, " gap_ms={}", gap_ms as u64);
     }
-    if let Some(cost_ms) = block.cost_ms {
+    if let Some(cost_ms) = cost_ms {
         let _ = write!(hint, " saves_ms={}", cost_ms as u64);
     }
     if carried > 0 {

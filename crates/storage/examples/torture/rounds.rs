@@ -1,5 +1,8 @@
 //! A child process appends numbered batches and says which were acknowledged; the parent kills it, opens the index and counts.
 
+#[path = "journal.rs"]
+mod journal;
+
 use prefix_indexer_models::{
     EventBatch, IndexSpec, KeyPolicy, PrefixEvent, PrefixKey, PrefixTable, Shard, SourceId, SourcePosition,
 };
@@ -88,7 +91,7 @@ fn verify(dir: &Path) -> Result<u64, String> {
     let reader = IndexReader::open(dir, true).map_err(|error| error.to_string())?;
     let read = position(reader.sources());
     expect_all(&reader.view(), read, reader.status()).map_err(|error| format!("a reader: {error}"))?;
-    let store = open_store(dir).map_err(|error| error.to_string())?;
+    let mut store = open_store(dir).map_err(|error| error.to_string())?;
     let last = last_batch(store.as_ref());
     expect_all(&store.reader().view(), last, store.status())?;
     if read != last {
@@ -99,6 +102,13 @@ fn verify(dir: &Path) -> Result<u64, String> {
         if at > last {
             return Err(format!("the side file is of batch {at}, after {last}"));
         }
+    }
+    store.flush().map_err(|error| error.to_string())?;
+    let learned = store.side(journal::NAME).map_err(|error| error.to_string())?;
+    let learned = learned.map_or(Ok(Vec::new()), |(_, bytes)| journal::times(&bytes))?;
+    let all: Vec<u64> = (1..=last).flat_map(|number| events(number).timestamps_ms().to_vec()).collect();
+    if learned != all {
+        return Err(format!("a follower saw {} events, in another order or not the {}", learned.len(), all.len()));
     }
     Ok(last)
 }
@@ -144,7 +154,9 @@ fn work(dir: &Path, seed: u64) -> Result<(), StorageError> {
         random = noise(random);
         match random % 16 {
             0 | 1 => {
-                let table = fold(store.spec(), &events(next));
+                let mut events = events(next);
+                store.admit(&mut events);
+                let table = fold(store.spec(), &events);
                 let counters = Counters { events: 2, bytes: 2, ..Counters::default() };
                 store.load(vec![table], &commit(next), counters)?;
                 next += 1;
@@ -172,7 +184,8 @@ fn work(dir: &Path, seed: u64) -> Result<(), StorageError> {
 }
 
 fn open_store(dir: &Path) -> Result<Box<dyn IndexStore>, StorageError> {
-    open(StoreKind::Segments, dir, OpenOptions { spec: Some(IndexSpec::default()), ..OpenOptions::default() })
+    let options = OpenOptions { spec: Some(IndexSpec::default()), ..OpenOptions::default() };
+    open(StoreKind::Segments, dir, OpenOptions { follower: Some(journal::JOURNAL), ..options })
 }
 
 fn source() -> SourceId {

@@ -35,6 +35,10 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Box<dyn IndexSto
     let seen = Seen::load(dir, &header.seen)?;
     let live = Live::new(header.spec.clone(), segments)?;
     let mut core = Core::new(live, seen, header.sources.clone(), header.counters());
+    core.followed = options.followed(&header.spec, |name| {
+        let entry = header.side_entries().into_iter().find(|entry| entry.name == name);
+        entry.map(|entry| side::read(dir, name, entry.generation)).transpose()
+    })?;
     let log_path = jsonl::log_path(dir, header.generation);
     let end = replay(&log_path, &mut core)?;
     let log = FileOptions::new().append(true).open(&log_path).and_then(|file| {

@@ -12,7 +12,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 pub(super) fn open(_path: &Path, options: &OpenOptions) -> Result<Box<dyn IndexStore>, StorageError> {
     let spec = options.spec.clone().unwrap_or_default();
-    let core = Core::new(Live::new(spec, Vec::new())?, Seen::default(), Vec::new(), Default::default());
+    let followed = options.followed(&spec, |_| Ok(None))?;
+    let mut core = Core::new(Live::new(spec, Vec::new())?, Seen::default(), Vec::new(), Default::default());
+    core.followed = followed;
     Ok(Box::new(LiveStore::new(core, Memory::default(), options.retention())?))
 }
 

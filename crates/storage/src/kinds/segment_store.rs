@@ -46,6 +46,10 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Box<dyn IndexSto
     let live = Live::new(manifest.spec.clone(), segments)?;
     let seen = Seen::load(dir, &manifest.seen)?;
     let mut core = Core::new(live, seen, manifest.sources.clone(), manifest.counters);
+    core.followed = options.followed(&manifest.spec, |name| {
+        let entry = manifest.sides.iter().find(|entry| entry.name == name);
+        entry.map(|entry| side::read(dir, name, entry.generation)).transpose()
+    })?;
     let log = match log {
         Some(empty) => empty,
         None => {

@@ -6,6 +6,7 @@ mod compatibility;
 mod conformance;
 mod crash;
 mod damage;
+mod follower;
 mod full_disk;
 mod index_reader;
 mod readers;

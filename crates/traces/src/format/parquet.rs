@@ -16,7 +16,7 @@ use crate::{
     piece::{Body, Piece},
     rows::{Bad, Rows},
 };
-use arrow::array::RecordBatch;
+use arrow_array::RecordBatch;
 use columns::{Columns, Dictionaries};
 use file::{RowFile, guarded};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;

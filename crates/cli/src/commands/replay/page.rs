@@ -75,6 +75,7 @@ fn hit_ratios<'a>(
         x: Axis::log("capacity, share of the unique blocks", from, 1.0, percent),
         y: Axis::linear("block hit ratio", most, percent),
         series,
+        mark: None,
     };
     let table = by_name.iter().flat_map(|(name, rows)| {
         rows.iter().map(|row| {
@@ -185,6 +186,7 @@ fn by_budget(rows: &[&restart::Row], ranking: &[&str], horizon_ms: u64) -> Figur
         x: Axis::names("budget", &budgets),
         y: Axis::linear("recovered", 1.0, percent),
         series: series.collect(),
+        mark: None,
     };
     let others = lines.series.iter().any(|series| series.look == Look::Context);
     let mut plot = lines.draw();
@@ -208,20 +210,23 @@ fn by_budget(rows: &[&restart::Row], ranking: &[&str], horizon_ms: u64) -> Figur
 /// Probabilities of the life tables against what came.
 pub(super) fn calibration(page: &mut Page, horizons: &[Horizon]) {
     const LEAST: f64 = 0.001;
+    // A point of fewer predictions says little and would jump about.
+    const FEW: u64 = 100;
     let series = horizons.iter().zip(0..).map(|(horizon, number)| {
-        let points = horizon.rows.iter().map(|row| {
+        let points = horizon.rows.iter().filter(|row| row.blocks >= FEW).map(|row| {
             let blocks = row.blocks as f64;
             Point { x: row.expected / blocks, y: row.observed as f64 / blocks, interval: None }
         });
         Series { name: Some(show_duration(horizon.horizon_ms)), look: colour(number), points: points.collect() }
     });
     let ends = [LEAST, 1.0].map(|end| Point { x: end, y: end, interval: None }).to_vec();
-    let right = Series { name: Some("right".to_owned()), look: Look::Reference, points: ends };
+    let right = Series { name: Some("what they said".to_owned()), look: Look::Reference, points: ends };
     let lines = Lines {
         title: "Calibration of the life tables",
         x: Axis::log("probability that was given", LEAST, 1.0, percent),
         y: Axis::log("share that was used", LEAST, 1.0, percent),
         series: std::iter::once(right).chain(series).collect(),
+        mark: None,
     };
     let cells = horizons.iter().flat_map(|horizon| {
         horizon.rows.iter().map(|row| {
@@ -237,7 +242,8 @@ pub(super) fn calibration(page: &mut Page, horizons: &[Horizon]) {
     page.figure(&Figure {
         heading: "Do probabilities mean what they say?".to_owned(),
         text: "At each moment the life tables, which had seen nothing later, gave every known block a probability of being used \
-               within the horizon. On the dashed line as many were used as they said."
+               within the horizon. On the dashed line as many were used as they said. Points of fewer than 100 predictions are \
+               only in the table."
             .to_owned(),
         plot: lines.draw(),
         table: Some(Table {

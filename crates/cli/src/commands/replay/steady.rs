@@ -2,11 +2,11 @@
 
 use super::{
     capacity::{CapacityArg, resolve_all},
-    tier::{TierArg, bandwidth, latency_ms},
+    tier::{TierArg, latency_ms},
 };
 use crate::{
     output,
-    units::{milliseconds, show_count, show_size},
+    units::{bandwidth, milliseconds, show_count, show_size},
 };
 use clap::builder::PossibleValuesParser;
 use comfy_table::CellAlignment::{Left, Right};

@@ -1,7 +1,7 @@
 //! Tiers as people describe them: `cold,capacity=50%,latency=2ms,bandwidth=1GiB/s`.
 
 use super::capacity::CapacityArg;
-use crate::units::size;
+use crate::units::bandwidth;
 use prefix_indexer::simulator::{Access, TierSpec, Trace};
 use std::str::FromStr;
 
@@ -48,17 +48,6 @@ pub(crate) fn latency_ms(text: &str) -> Result<f64, String> {
     let (number, ms) = units.iter().find_map(|(unit, ms)| Some((text.strip_suffix(unit)?, ms))).ok_or_else(bad)?;
     let number: f64 = number.parse().map_err(|_| bad())?;
     if number.is_finite() && number >= 0.0 { Ok(number * ms) } else { Err(bad()) }
-}
-
-/// Reads `1GiB/s`, in bytes a second.
-pub(crate) fn bandwidth(text: &str) -> Result<f64, String> {
-    let bytes = text
-        .strip_suffix("/s")
-        .ok_or_else(|| format!("`{text}` is not a bandwidth: expected a size and /s, as in 1GiB/s"))?;
-    match size(bytes)? {
-        0 => Err("a bandwidth of 0 moves nothing".to_owned()),
-        bytes => Ok(bytes as f64),
-    }
 }
 
 #[cfg(test)]

@@ -44,17 +44,24 @@ pub(super) fn string(bytes: &[u8], at: usize) -> Option<Span> {
 }
 
 /// The value and length of up to 18 digits without a superfluous zero in front.
-#[inline]
+#[inline(always)] // what it returns stays in registers
 fn digits(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
-    const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
-    let (mut value, mut length) = (0u64, 0);
+    let (word, count) = leading_digits(bytes, at);
+    if count == 8 {
+        return more_digits(bytes, at, word);
+    }
+    let superfluous = count > 1 && word & 0xff == 0;
+    (count > 0 && !superfluous).then(|| (short(word, count), count))
+}
+
+/// As [`digits`], behind the first eight.
+#[inline]
+fn more_digits(bytes: &[u8], at: usize, first: u64) -> Option<(u64, usize)> {
+    let (mut value, mut length) = (eight(first), 8);
     loop {
-        let word = load(bytes, at + length) ^ (ONES * b'0' as u64);
-        let others = (word.wrapping_add(ONES * 0x76) | word) & HIGHS;
-        let count = (others.trailing_zeros() / 8) as usize;
+        let (word, count) = leading_digits(bytes, at + length);
         if count > 0 {
-            // As if zeros were in front of fewer than eight.
-            value = value.wrapping_mul(POWERS[count & 15]).wrapping_add(eight(word << (64 - 8 * count)));
+            value = value.wrapping_mul(POWERS[count & 15]).wrapping_add(short(word, count));
             length += count;
         }
         if count < 8 {
@@ -64,8 +71,38 @@ fn digits(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
             return None;
         }
     }
-    let superfluous = length > 1 && bytes.get(at) == Some(&b'0');
-    (length > 0 && length <= 18 && !superfluous).then_some((value, length))
+    (length <= 18 && first & 0xff != 0).then_some((value, length))
+}
+
+/// Powers of ten.
+const POWERS: [u64; 16] = {
+    let mut powers = [1; 16];
+    let mut place = 1;
+    while place < 16 {
+        powers[place] = powers[place - 1] * 10;
+        place += 1;
+    }
+    powers
+};
+
+/// Eight bytes less the digit zero, and how many of them come before the first that is no digit.
+#[inline(always)] // as `digits`
+fn leading_digits(bytes: &[u8], at: usize) -> (u64, usize) {
+    let word = load(bytes, at) ^ (ONES * b'0' as u64);
+    (word, digits_before(word))
+}
+
+/// How many bytes of a word less the digit zero come before the first that is no digit.
+#[inline(always)] // as `digits`
+fn digits_before(word: u64) -> usize {
+    let others = (word.wrapping_add(ONES * 0x76) | word) & HIGHS;
+    (others.trailing_zeros() / 8) as usize
+}
+
+/// The value of the first digits of a word, 1 to 8 of them: as if zeros were in front.
+#[inline(always)] // as `digits`
+fn short(word: u64, count: usize) -> u64 {
+    eight(word << (64 - 8 * count))
 }
 
 /// The value of eight digits, one a byte, the first one lowest: neighbours are joined to pairs, fours, eight.
@@ -84,9 +121,35 @@ fn integer(bytes: &[u8], at: usize, max: u64) -> Option<(u64, usize)> {
 
 /// A decimal. Up to 15 digits are an exact integer divided by an exact power of ten, which rounds as the standard library
 /// does; it reads the longer ones.
-#[inline]
+#[inline(always)] // as `digits`
 fn decimal(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
-    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    short_decimal(bytes, at).or_else(|| any_decimal(bytes, at))
+}
+
+/// A decimal that ends within eight bytes: `12.345,`.
+#[inline(always)] // as `digits`
+fn short_decimal(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
+    const POINT: u64 = (b'.' ^ b'0') as u64;
+    let (word, whole) = leading_digits(bytes, at);
+    if !(1..=5).contains(&whole) || word >> (8 * whole) & 0xff != POINT || whole > 1 && word & 0xff == 0 {
+        return None;
+    }
+    let fraction = word >> (8 * whole + 8);
+    let places = digits_before(fraction | (0xff << (56 - 8 * whole)));
+    let (length, end) = (whole + places, whole + 1 + places);
+    if places == 0 || end > 7 || exponent(bytes, at + end) {
+        return None;
+    }
+    // Without the point, the digits lie side by side.
+    let joined = word & ((1 << (8 * whole)) - 1) | fraction << (8 * whole);
+    Some((short(joined, length) as f64 / TENS[places & 15], at + end))
+}
+
+/// Powers of ten, all of them exact.
+const TENS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+#[inline(never)]
+fn any_decimal(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
     let (whole, length) = digits(bytes, at)?;
     let point = at + length;
     if bytes.get(point) != Some(&b'.') {
@@ -99,10 +162,10 @@ fn decimal(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
     }
     let mantissa = (0..places).step_by(8).fold(whole, |mantissa, from| {
         let count = (places - from).min(8);
-        let word = load(bytes, point + 1 + from) ^ (ONES * b'0' as u64);
-        mantissa * 10u64.pow(count as u32) + eight(word << (64 - 8 * count))
+        let (word, _) = leading_digits(bytes, point + 1 + from);
+        mantissa * POWERS[count & 15] + short(word, count)
     });
-    Some((mantissa as f64 / POWERS[places & 15], end))
+    Some((mantissa as f64 / TENS[places & 15], end))
 }
 
 #[inline]
@@ -114,9 +177,7 @@ fn exponent(bytes: &[u8], at: usize) -> bool {
 fn fraction_digits(bytes: &[u8], at: usize) -> usize {
     let mut length = 0;
     loop {
-        let word = load(bytes, at + length) ^ (ONES * b'0' as u64);
-        let others = (word.wrapping_add(ONES * 0x76) | word) & HIGHS;
-        let count = (others.trailing_zeros() / 8) as usize;
+        let (_, count) = leading_digits(bytes, at + length);
         length += count;
         if count < 8 {
             return length;

@@ -5,16 +5,19 @@ use crate::{
     format::events::{Fields, MAX_DEPTH, MAX_LAYER, MAX_LONG, NAMES, REQUIRED},
     rows::Rows,
 };
-use arrow::{
-    array::{Array, ArrayData, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch},
-    buffer::NullBuffer,
-    compute::cast,
-    datatypes::{
-        DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
-        TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
-        UInt16Type, UInt32Type, UInt64Type,
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, RecordBatch,
+    cast::AsArray,
+    types::{
+        Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+        TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
+        UInt64Type,
     },
 };
+use arrow_buffer::NullBuffer;
+use arrow_cast::cast;
+use arrow_data::ArrayData;
+use arrow_schema::{DataType, TimeUnit};
 use prefix_indexer_models::{EventSlices, NO_DEPTH, Span};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Display};
 
@@ -115,8 +118,7 @@ impl Columns {
             && page_start.iter().zip(page_end).all(|(start, end)| start <= end)
             && self.latency_ms.iter().all(|value| (0.0..f64::MAX).contains(value));
         if valid {
-            let scopes = tenant.iter().zip(model_id).map(|(tenant, model_id)| rows.scope(*tenant, *model_id));
-            let scope: Vec<u32> = scopes.collect();
+            let scope = scopes(tenant, model_id, rows);
             let depth = &self.wholes[DEPTH];
             let known_depth = |(row, depth): (usize, &u64)| if self.has_no_depth(row) { NO_DEPTH } else { *depth };
             let depth = match self.nulls[DEPTH] {
@@ -226,6 +228,23 @@ impl Columns {
         });
         self.wholes[field] = values.collect();
     }
+}
+
+/// The numbers of tenants and models. Strings of a dictionary are in one place, so where they are tells them apart.
+fn scopes(tenants: &[Span], models: &[Span], rows: &mut Rows<'_>) -> Vec<u32> {
+    const RECENT: usize = 64;
+    let mut recent = [(Span::NONE, Span::NONE, 0); RECENT];
+    let number = |(&tenant, &model_id): (&Span, &Span)| {
+        let place = (tenant.start.wrapping_mul(31) ^ model_id.start) as usize % RECENT;
+        let (known_tenant, known_model, number) = recent[place];
+        if (known_tenant, known_model) == (tenant, model_id) {
+            return number;
+        }
+        let number = rows.scope(tenant, model_id);
+        recent[place] = (tenant, model_id, number);
+        number
+    };
+    tenants.iter().zip(models).map(number).collect()
 }
 
 /// Frames of data turn whole numbers into floats when one of them is missing.

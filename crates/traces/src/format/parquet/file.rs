@@ -1,7 +1,7 @@
 //! A Parquet file that any number of threads read at once.
 
 use crate::{TraceError, TraceOptions, format::events::NAMES, place::read_at};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use parquet::{
     arrow::{

@@ -1,9 +1,7 @@
 //! A row that is no event, as a line to set aside.
 
-use arrow::{
-    array::{Array, RecordBatch},
-    util::display::{ArrayFormatter, FormatOptions},
-};
+use arrow_array::{Array, RecordBatch};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
 
 /// The values of a row as a JSON object; what JSON has no number for as a string.
 pub(super) fn as_json(records: &RecordBatch, row: usize) -> Vec<u8> {
