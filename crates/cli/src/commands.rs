@@ -73,10 +73,10 @@ commands! {
     Cache = cache;
     /// What a tier, an eviction policy or a warm-up would have gained on your trace
     Replay = replay;
-    /// How large a tier should be, and what warming it up is worth, from your trace
-    Advise = advise;
     /// Answer over HTTP: take events, say what matters
     Serve = serve;
+    /// How large a tier should be, and what warming it up is worth, from your trace
+    Advise = advise;
     /// See the main job done, on a built-in trace or on yours
     Demo = demo;
     /// Print a completion script for a shell

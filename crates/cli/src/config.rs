@@ -9,6 +9,7 @@ use prefix_indexer::{
     cache::{BackendRegistry, CacheConfig, CacheManager, parse_section},
     cache_object_store, cache_redis,
 };
+use prefix_indexer_server::ServerConfig;
 use serde::Deserialize;
 use std::{fs, path::Path};
 use toml::{Table, Value};
@@ -43,19 +44,23 @@ macro_rules! sections {
     };
 }
 sections! {
-    read: cache: CacheConfig,;
-    of_other_commands: index, blocks, prefetch, server,
+    read: cache: CacheConfig, server: ServerConfig,;
+    of_other_commands: index, blocks, prefetch,
 }
 
 impl Config {
     /// Reads the file and the environment.
     pub(crate) fn load(path: &Path) -> anyhow::Result<Config> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Config::parse(
-            &text,
-            std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok())),
-        )
-        .with_context(|| path.display().to_string())
+        Config::parse(&text, environment()).with_context(|| path.display().to_string())
+    }
+
+    /// As [`load`](Self::load); without a file the environment alone.
+    pub(crate) fn load_or_default(path: Option<&Path>) -> anyhow::Result<Config> {
+        match path {
+            Some(path) => Config::load(path),
+            None => Config::parse("", environment()),
+        }
     }
 
     fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> anyhow::Result<Config> {
@@ -73,6 +78,10 @@ impl Config {
     pub(crate) async fn open_cache(&self) -> anyhow::Result<CacheManager> {
         Ok(CacheManager::from_config(&self.cache, &registry()).await?)
     }
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()))
 }
 
 /// The backends that configuration can name.
@@ -169,7 +178,7 @@ mod tests {
             (
                 "[cahce]",
                 "",
-                "configuration: unknown field `cahce`: expected cache, index, blocks, prefetch, server (perhaps `cache` is meant)",
+                "configuration: unknown field `cahce`: expected cache, server, index, blocks, prefetch (perhaps `cache` is meant)",
             ),
             ("[cache]\ndefault_tll = 1", "", "[cache]: unknown field `default_tll`"),
             ("[cache", "", "TOML parse error at line 1"),
@@ -178,7 +187,7 @@ mod tests {
             (
                 "",
                 "PREFIX_INDEXER_CAHCE_DEFAULT_TTL",
-                "PREFIX_INDEXER_CAHCE_DEFAULT_TTL: expected PREFIX_INDEXER_SECTION_KEY, where SECTION is one of CACHE, INDEX",
+                "PREFIX_INDEXER_CAHCE_DEFAULT_TTL: expected PREFIX_INDEXER_SECTION_KEY, where SECTION is one of CACHE, SERVER, INDEX",
             ),
             (
                 FILE,

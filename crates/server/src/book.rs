@@ -5,7 +5,9 @@
 //! used then wait again.
 
 use crate::app::App;
-use prefix_indexer::{EventBatch, FeedbackLedger, PlanBook, PrefixIndexer, ServiceError};
+use prefix_indexer::{
+    EventBatch, FeedbackLedger, PlanBook, PrefixIndexer, ServiceError, analytics::Learner, learned_by,
+};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
@@ -25,13 +27,17 @@ pub(crate) struct Book {
 pub(crate) struct Inner {
     pub(crate) plans: PlanBook,
     pub(crate) ledger: FeedbackLedger,
+    /// What the index has learned, and how many events it had counted then.
+    learned: Option<Arc<Learner>>,
+    learned_at: u64,
 }
 
 impl Book {
     pub(crate) fn load(indexer: &PrefixIndexer) -> Result<Book, ServiceError> {
-        let (plans, ledger) = indexer.with_store(|store| (PlanBook::load(store), FeedbackLedger::load(store)))?;
-        let inner = Mutex::new(Inner { plans: plans?, ledger: ledger? });
-        Ok(Book { inner, wanted: Notify::new(), saved: watch::Sender::new(0) })
+        let (plans, ledger, learned) =
+            indexer.with_store(|store| (PlanBook::load(store), FeedbackLedger::load(store), learned_by(store)))?;
+        let inner = Inner { plans: plans?, ledger: ledger?, learned: learned?.map(Arc::new), learned_at: 0 };
+        Ok(Book { inner: Mutex::new(inner), wanted: Notify::new(), saved: watch::Sender::new(0) })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -42,8 +48,24 @@ impl Book {
     /// Matches events against the open plans.
     pub(crate) fn observe(&self, events: &EventBatch) {
         let mut inner = self.lock();
-        let Inner { plans, ledger } = &mut *inner;
+        let Inner { plans, ledger, .. } = &mut *inner;
         plans.observe(events, ledger);
+    }
+
+    /// What the index has learned, some seconds ago at most.
+    pub(crate) fn learned(&self) -> Option<Arc<Learner>> {
+        self.lock().learned.clone()
+    }
+
+    /// Looks at what the index has learned, if it has counted anything since.
+    fn learn(&self, indexer: &PrefixIndexer) -> Result<(), ServiceError> {
+        let counted = indexer.metrics().status().counters.events;
+        if counted != self.lock().learned_at {
+            let learned = indexer.with_store(|store| learned_by(store))??;
+            let mut inner = self.lock();
+            (inner.learned, inner.learned_at) = (learned.map(Arc::new), counted);
+        }
+        Ok(())
     }
 
     /// Waits until what was changed before is on disk; false when it cannot be written.
@@ -79,9 +101,12 @@ pub(crate) async fn keep(app: Weak<App>) {
         let Some(book) = app.upgrade().map(|app| Arc::clone(&app.book)) else { return };
         drop(tokio::time::timeout(INTERVAL, book.wanted.notified()).await);
         let Some(app) = app.upgrade() else { return };
-        let saved = tokio::task::spawn_blocking(move || app.book.save(&app.indexer)).await;
+        let saved = tokio::task::spawn_blocking(move || {
+            app.book.save(&app.indexer).and_then(|()| app.book.learn(&app.indexer))
+        })
+        .await;
         if let Ok(Err(error)) = saved {
-            tracing::error!(%error, "plans and feedback were not written");
+            tracing::error!(%error, "plans and feedback were not written, or what was learned not read");
             tokio::time::sleep(INTERVAL).await;
         }
     }

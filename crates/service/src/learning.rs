@@ -30,19 +30,16 @@ pub fn learned(index: &IndexReader) -> Result<Option<Learner>, ServiceError> {
     read(index.side(NAME)?)
 }
 
-/// As [`learned`], of an index that is open for writing: up to its last flush.
+/// As [`learned`], for whoever has the index open for writing.
 ///
 /// # Errors
 /// As [`learned`].
-pub fn learned_in(store: &dyn IndexStore) -> Result<Option<Learner>, ServiceError> {
+pub fn learned_by(store: &dyn IndexStore) -> Result<Option<Learner>, ServiceError> {
     read(store.side(NAME)?)
 }
 
 fn read(side: Option<(u32, Vec<u8>)>) -> Result<Option<Learner>, ServiceError> {
-    let Some((version, bytes)) = side else { return Ok(None) };
-    if version != VERSION {
-        return Ok(None);
-    }
+    let Some((VERSION, bytes)) = side else { return Ok(None) };
     decode(&bytes).map(Some).map_err(|reason| ServiceError::SideFile { name: NAME, reason })
 }
 

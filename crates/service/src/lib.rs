@@ -38,7 +38,7 @@ pub use feedback::{FeedbackError, FeedbackLedger, FeedbackReport, Outcome, Outco
 pub use forget::forget;
 pub use hot::{HotPrefix, hot_prefixes};
 pub use indexer::{IndexerOptions, PrefixIndexer, Receipt};
-pub use learning::{LEARNING, learned, learned_in, learning};
+pub use learning::{LEARNING, learned, learned_by, learning};
 pub use merge::merge_into;
 pub use metrics::Metrics;
 pub use plan_book::{PlanBook, PlanOutcome};

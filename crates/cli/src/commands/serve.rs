@@ -1,7 +1,7 @@
 //! `serve`: the index over HTTP, until told to stop.
 
 use super::{DataArgs, RetentionArgs};
-use crate::{DONE, output};
+use crate::{DONE, config::Config, output};
 use anyhow::{Context, bail};
 use prefix_indexer::{
     IndexSpec, IndexerOptions, Ladder, OpenOptions, PrefixIndexer, StorageError, TracingSink, Utility,
@@ -20,7 +20,7 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
 
     /// Address and port, instead of the configuration's
-    #[arg(long, value_name = "ADDR", env = "PREFIX_INDEXER_SERVER_LISTEN")]
+    #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 
     /// Half-lives that a new index keeps [default: 1m,5m,20m,1h,6h]
@@ -56,19 +56,7 @@ impl Args {
     }
 
     fn config(&self) -> anyhow::Result<ServerConfig> {
-        let mut config = match &self.config {
-            None => ServerConfig::default(),
-            Some(path) => {
-                let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-                let mut document: toml::Table = text.parse().with_context(|| path.display().to_string())?;
-                let section = match document.remove("server") {
-                    None => toml::Table::new(),
-                    Some(toml::Value::Table(section)) => section,
-                    Some(_) => bail!("{}: [server] is not a section", path.display()),
-                };
-                prefix_indexer::cache::parse_section("server", section).with_context(|| path.display().to_string())?
-            }
-        };
+        let mut config = Config::load_or_default(self.config.as_deref())?.server;
         if let Some(listen) = &self.listen {
             config.listen.clone_from(listen);
         }

@@ -19,7 +19,6 @@ use prefix_indexer::{
     MAX_INTEGER, PAGE_TOKENS, Plan, PlanQuery, ServiceError,
     analytics::Learner,
     cache::{ByteSize, Period},
-    learned_in,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -126,9 +125,8 @@ impl App {
             ..PlanQuery::new(asked.budget.0, horizon_ms)
         };
         let started = std::time::Instant::now();
-        let learned = self.indexer.with_store(|store| learned_in(store)).map_err(|error| Problem::internal(&error))?;
-        let learned = learned.map_err(|error| Problem::internal(&error))?;
-        let plan = query.run(&view, learned.as_ref().map(Learner::model)).map_err(|error| match error {
+        let learned = self.book.learned();
+        let plan = query.run(&view, learned.as_deref().map(Learner::model)).map_err(|error| match error {
             ServiceError::Plan { .. } | ServiceError::Policy { .. } => {
                 Detail::new("value_error", vec!["body".into()], format!("Value error, {error}"), Value::Null).into()
             }
