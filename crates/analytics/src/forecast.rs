@@ -221,13 +221,16 @@ impl Forecaster {
     /// Notes some blocks as they are at `at_ms`, to learn from what becomes of them.
     fn look(&mut self, at_ms: u64) {
         let moment = Moment { now_ms: at_ms, ladder: &self.model.ladder };
+        // What the life tables say takes longer than all else here, and it is the same for all horizons.
+        let mut reuse = None;
         for (number, samples) in self.samples.iter_mut().enumerate() {
             let horizon_ms = self.model.horizons[number].horizon_ms;
             let newest_ms = samples.back().map_or(0, |sample| sample.at_ms);
             if !samples.is_empty() && at_ms.saturating_sub(newest_ms) < horizon_ms / SAMPLES_A_HORIZON {
                 continue;
             }
-            let outlook = self.model.outlook(at_ms, horizon_ms);
+            let reuse = reuse.get_or_insert_with(|| self.model.table.model(at_ms));
+            let outlook = Outlook::new(&self.model, reuse.clone(), at_ms, horizon_ms);
             let hazards = self.chains.as_ref().map(|chains| chains.hazards(at_ms, horizon_ms));
             let mut rows = Vec::with_capacity(self.effort.rows);
             for row in 0..self.effort.rows {

@@ -112,7 +112,7 @@ impl Model {
 
     /// Makes ready to score many prefixes at one time and horizon. Some 100 us.
     pub fn outlook(&self, now_ms: u64, horizon_ms: u64) -> Outlook<'_> {
-        Outlook::new(self, now_ms, horizon_ms)
+        Outlook::new(self, self.table.model(now_ms), now_ms, horizon_ms)
     }
 
     /// Probability that a prefix is used at least once in the `horizon_ms` after `now_ms`. For many prefixes take an
@@ -156,14 +156,15 @@ pub struct Outlook<'a> {
 }
 
 impl<'a> Outlook<'a> {
-    fn new(model: &'a Model, now_ms: u64, horizon_ms: u64) -> Outlook<'a> {
+    /// `reuse` is what the model's life tables say at `now_ms`.
+    pub(super) fn new(model: &'a Model, reuse: ReuseModel, now_ms: u64, horizon_ms: u64) -> Outlook<'a> {
         let learned: Vec<u64> = model.horizons.iter().map(|horizon| horizon.horizon_ms).collect();
         let above = learned.partition_point(|&learned| learned < horizon_ms).min(learned.len().saturating_sub(1));
         let exact = learned.get(above).is_some_and(|&learned| learned <= horizon_ms);
         let below = if exact { above } else { above.saturating_sub(1) };
         let [low, high] = [below, above].map(|number| learned.get(number).map_or(1.0, |&ms| ms.max(1) as f64).ln());
         let share = if high > low { ((horizon_ms.max(1) as f64).ln() - low) / (high - low) } else { 0.0 };
-        Outlook { model, reuse: model.table.model(now_ms), now_ms, horizon_ms, between: [below, above], share }
+        Outlook { model, reuse, now_ms, horizon_ms, between: [below, above], share }
     }
 
     /// The hazards of divergence within the learned horizons that the answer lies between.
