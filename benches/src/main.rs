@@ -4,6 +4,9 @@
 //! native JSON Lines into a Parquet file.
 #![expect(clippy::print_stdout, reason = "measurements go to standard output")]
 
+mod cache;
+mod cache_redis;
+mod cache_s3;
 mod fold;
 mod harness;
 mod index;
@@ -26,6 +29,10 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("durable", live::durable),
     ("without-waiting", live::without_waiting),
     ("plan", plan::run),
+    ("memory-tier", cache::memory),
+    ("file-tier", cache::files),
+    ("redis-tier", cache_redis::run),
+    ("s3-tier", cache_s3::run),
 ];
 
 fn main() -> Result<()> {
