@@ -4,6 +4,9 @@
 //! native JSON Lines into a Parquet file, `http ADDRESS ...` puts load on a running service.
 #![expect(clippy::print_stdout, reason = "measurements go to standard output")]
 
+mod cache;
+mod cache_redis;
+mod cache_s3;
 mod fold;
 mod harness;
 mod http;
@@ -27,6 +30,10 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("durable", live::durable),
     ("without-waiting", live::without_waiting),
     ("plan", plan::run),
+    ("memory-tier", cache::memory),
+    ("file-tier", cache::files),
+    ("redis-tier", cache_redis::run),
+    ("s3-tier", cache_s3::run),
 ];
 
 fn main() -> Result<()> {
