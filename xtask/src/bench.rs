@@ -3,6 +3,7 @@
 //! Peers and ours run alternately, with the same number of threads, in the same run; what counts is the ratio of medians.
 //! Answers are compared before times are believed.
 
+mod evictions;
 mod http;
 mod in_process;
 mod ingest;
@@ -52,6 +53,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("ingest_parquet", |bench, report| ingest::parquet(bench, report)),
     ("memory", |bench, report| memory::run(bench, report)),
     ("service", |bench, report| http::run(bench, report)),
+    ("evictions", |bench, report| evictions::run(bench, report)),
     ("in_process", |bench, report| in_process::run(bench, report)),
 ];
 

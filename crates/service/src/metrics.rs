@@ -41,8 +41,8 @@ pub struct Metrics {
     prefixes: Gauge,
     bytes: Gauge,
     generation: Gauge,
-    status: Mutex<StoreStatus>,
     cache: CacheMetrics,
+    status: Mutex<StoreStatus>,
 }
 
 impl Metrics {
@@ -57,8 +57,8 @@ impl Metrics {
             prefixes: Gauge::default(),
             bytes: Gauge::default(),
             generation: Gauge::default(),
-            status: Mutex::default(),
             cache: CacheMetrics::default(),
+            status: Mutex::default(),
             registry: Registry::default(),
         };
         registry.register("ingest_events", "Events counted", metrics.events.clone());
