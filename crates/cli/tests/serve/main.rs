@@ -6,6 +6,7 @@ mod documented;
 mod hostile;
 mod life;
 mod older_contract;
+mod page;
 mod security;
 mod server;
 mod v1;
