@@ -8,6 +8,7 @@ mod fixtures;
 mod fuzz;
 mod process;
 mod services;
+mod soak;
 mod test;
 mod torture;
 mod tree;
@@ -33,6 +34,8 @@ cargo xtask TASK
   ci               format, lints, documentation, licences (where cargo-deny is installed), then test
   fuzz [--seconds 60] [TARGET]
                    every fuzz target for so long; installs cargo-fuzz where it is missing
+  soak [--seconds 60] [--rounds 10000]
+                   prefetch workers under load for so long, and so many starts and stops
   torture [--rounds 2000] [--seed 1]
                    kill a writer at random moments and check what is left";
 
@@ -56,6 +59,7 @@ fn run(args: &[String]) -> Result<ExitCode> {
         "fixtures" => fixtures::run(args)?,
         "fuzz" => fuzz::run(args)?,
         "torture" => torture::run(args)?,
+        "soak" => soak::run(args)?,
         "test" => return test::run(args),
         "help" | "-h" | "--help" => println!("{USAGE}"),
         other => bail!("there is no task {other:?}\n\n{USAGE}"),
