@@ -1,7 +1,7 @@
 //! The list of commands. A new one is a file here and a line in [`Command`].
 
-mod cache;
 mod advise;
+mod cache;
 mod compact;
 mod completions;
 mod demo;
@@ -14,11 +14,13 @@ mod inspect;
 mod man;
 mod merge;
 mod plan;
+mod prefetch;
 mod replay;
 mod snapshot;
 mod suggest;
 mod trace;
 mod tune;
+mod warm;
 
 use crate::units::milliseconds;
 use clap::{ArgAction, Subcommand};
@@ -54,6 +56,10 @@ commands! {
     Hot = hot;
     /// What the index's own history recommends: policy, half-life
     Tune = tune;
+    /// Execute a plan: move its blocks to the local tier, root first
+    Warm = warm;
+    /// Keep what matters now in the local tier, beside a live index
+    Prefetch = prefetch;
     /// All prefixes with their statistics
     Snapshot = snapshot;
     /// What an index consists of, with every checksum verified

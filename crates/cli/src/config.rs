@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use prefix_indexer::{
     cache::{BackendRegistry, CacheConfig, CacheManager, parse_section},
     cache_object_store, cache_redis,
+    prefetch::{BlocksSection, PrefetchSection},
 };
 use serde::Deserialize;
 use std::{fs, path::Path};
@@ -43,8 +44,8 @@ macro_rules! sections {
     };
 }
 sections! {
-    read: cache: CacheConfig,;
-    of_other_commands: index, blocks, prefetch, server,
+    read: blocks: BlocksSection, cache: CacheConfig, prefetch: PrefetchSection,;
+    of_other_commands: index, server,
 }
 
 impl Config {
@@ -169,7 +170,7 @@ mod tests {
             (
                 "[cahce]",
                 "",
-                "configuration: unknown field `cahce`: expected cache, index, blocks, prefetch, server (perhaps `cache` is meant)",
+                "configuration: unknown field `cahce`: expected blocks, cache, prefetch, index, server (perhaps `cache` is meant)",
             ),
             ("[cache]\ndefault_tll = 1", "", "[cache]: unknown field `default_tll`"),
             ("[cache", "", "TOML parse error at line 1"),
@@ -178,7 +179,7 @@ mod tests {
             (
                 "",
                 "PREFIX_INDEXER_CAHCE_DEFAULT_TTL",
-                "PREFIX_INDEXER_CAHCE_DEFAULT_TTL: expected PREFIX_INDEXER_SECTION_KEY, where SECTION is one of CACHE, INDEX",
+                "PREFIX_INDEXER_CAHCE_DEFAULT_TTL: expected PREFIX_INDEXER_SECTION_KEY, where SECTION is one of BLOCKS, CACHE, PREFETCH, INDEX",
             ),
             (
                 FILE,
