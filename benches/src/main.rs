@@ -1,11 +1,12 @@
 //! `prefix-indexer-benches`: what `cargo xtask bench` cannot measure from outside.
 //!
 //! `list` names the scenarios, `run [NAME...] --scratch DIR` prints one JSON object a measurement, `to-parquet IN OUT` turns
-//! native JSON Lines into a Parquet file.
+//! native JSON Lines into a Parquet file, `http ADDRESS ...` puts load on a running service.
 #![expect(clippy::print_stdout, reason = "measurements go to standard output")]
 
 mod fold;
 mod harness;
+mod http;
 mod index;
 mod live;
 mod plan;
@@ -34,8 +35,11 @@ fn main() -> Result<()> {
     match words.as_slice() {
         ["list"] => SCENARIOS.iter().for_each(|(name, _)| println!("{name}")),
         ["to-parquet", input, output] => to_parquet::run(Path::new(input), Path::new(output))?,
+        ["http", address, seconds, connections, load @ ..] => {
+            println!("{}", http::run(address, seconds, connections, load)?);
+        }
         ["run", rest @ ..] => run(rest)?,
-        _ => bail!("prefix-indexer-benches list | run [NAME...] --scratch DIR | to-parquet IN OUT"),
+        _ => bail!("prefix-indexer-benches list | run [NAME...] --scratch DIR | to-parquet IN OUT | http ..."),
     }
     Ok(())
 }

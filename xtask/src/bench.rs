@@ -3,6 +3,8 @@
 //! Peers and ours run alternately, with the same number of threads, in the same run; what counts is the ratio of medians.
 //! Answers are compared before times are believed.
 
+mod evictions;
+mod http;
 mod in_process;
 mod ingest;
 mod machine;
@@ -50,6 +52,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("ingest_any_order", |bench, report| ingest::any_order(bench, report)),
     ("ingest_parquet", |bench, report| ingest::parquet(bench, report)),
     ("memory", |bench, report| memory::run(bench, report)),
+    ("service", |bench, report| http::run(bench, report)),
+    ("evictions", |bench, report| evictions::run(bench, report)),
     ("in_process", |bench, report| in_process::run(bench, report)),
 ];
 

@@ -7,8 +7,11 @@ mod ci;
 mod fixtures;
 mod fuzz;
 mod process;
+mod schemathesis;
 mod services;
+mod serving;
 mod soak;
+mod soak_prefetch;
 mod test;
 mod torture;
 mod tree;
@@ -34,8 +37,12 @@ cargo xtask TASK
   ci               format, lints, documentation, licences (where cargo-deny is installed), then test
   fuzz [--seconds 60] [TARGET]
                    every fuzz target for so long; installs cargo-fuzz where it is missing
-  soak [--seconds 60] [--rounds 10000]
+  soak-prefetch [--seconds 60] [--rounds 10000]
                    prefetch workers under load for so long, and so many starts and stops
+  schemathesis [--examples 200]
+                   requests made up from the service's description; installs schemathesis where it is missing
+  soak [--minutes 60]
+                   the service at full load for long: no error, memory that stays
   torture [--rounds 2000] [--seed 1]
                    kill a writer at random moments and check what is left";
 
@@ -58,8 +65,10 @@ fn run(args: &[String]) -> Result<ExitCode> {
         "ci" => return ci::run(args),
         "fixtures" => fixtures::run(args)?,
         "fuzz" => fuzz::run(args)?,
-        "torture" => torture::run(args)?,
+        "schemathesis" => schemathesis::run(args)?,
         "soak" => soak::run(args)?,
+        "torture" => torture::run(args)?,
+        "soak-prefetch" => soak_prefetch::run(args)?,
         "test" => return test::run(args),
         "help" | "-h" | "--help" => println!("{USAGE}"),
         other => bail!("there is no task {other:?}\n\n{USAGE}"),

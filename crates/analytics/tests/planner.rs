@@ -78,10 +78,9 @@ fn check_valid(blocks: &[Block], limits: &Limits, selection: &Selection) {
     for &number in &selection.blocks {
         let block = blocks[number as usize];
         assert!(!there[number as usize], "{number} is there");
-        match block.parent {
-            Parent::None => {}
-            Parent::Block(parent) => assert!(there[parent as usize], "{number} comes before its parent"),
-            Parent::Unknown => panic!("{number} cannot be closed"),
+        assert_ne!(block.parent, Parent::Unknown, "{number} cannot be closed");
+        if let Parent::Block(parent) = block.parent {
+            assert!(there[parent as usize], "{number} comes before its parent");
         }
         there[number as usize] = true;
         bytes += block.bytes;

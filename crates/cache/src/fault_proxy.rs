@@ -252,7 +252,8 @@ mod tests {
         assert_eq!(ask(Fault::Answer("no".into())).await.unwrap(), b"no");
         for silent in [Fault::Stall, Fault::Mute] {
             let answer = tokio::time::timeout(Duration::from_millis(50), ask(silent)).await;
-            assert!(answer.is_err(), "no answer at all");
+            // That the server is done may be heard, what it said not.
+            assert!(!matches!(answer, Ok(Ok(bytes)) if !bytes.is_empty()), "no answer at all");
         }
     }
 }

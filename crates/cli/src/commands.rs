@@ -16,6 +16,7 @@ mod merge;
 mod plan;
 mod prefetch;
 mod replay;
+mod serve;
 mod snapshot;
 mod suggest;
 mod trace;
@@ -78,6 +79,8 @@ commands! {
     Cache = cache;
     /// What a tier, an eviction policy or a warm-up would have gained on your trace
     Replay = replay;
+    /// Answer over HTTP: take events, say what matters
+    Serve = serve;
     /// How large a tier should be, and what warming it up is worth, from your trace
     Advise = advise;
     /// See the main job done, on a built-in trace or on yours

@@ -10,6 +10,7 @@ use prefix_indexer::{
     cache_object_store, cache_redis,
     prefetch::{BlocksSection, PrefetchSection},
 };
+use prefix_indexer_server::ServerConfig;
 use serde::Deserialize;
 use std::{fs, path::Path};
 use toml::{Table, Value};
@@ -44,19 +45,23 @@ macro_rules! sections {
     };
 }
 sections! {
-    read: blocks: BlocksSection, cache: CacheConfig, prefetch: PrefetchSection,;
-    of_other_commands: index, server,
+    read: blocks: BlocksSection, cache: CacheConfig, prefetch: PrefetchSection, server: ServerConfig,;
+    of_other_commands: index,
 }
 
 impl Config {
     /// Reads the file and the environment.
     pub(crate) fn load(path: &Path) -> anyhow::Result<Config> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Config::parse(
-            &text,
-            std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok())),
-        )
-        .with_context(|| path.display().to_string())
+        Config::parse(&text, environment()).with_context(|| path.display().to_string())
+    }
+
+    /// As [`load`](Self::load); without a file the environment alone.
+    pub(crate) fn load_or_default(path: Option<&Path>) -> anyhow::Result<Config> {
+        match path {
+            Some(path) => Config::load(path),
+            None => Config::parse("", environment()),
+        }
     }
 
     fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> anyhow::Result<Config> {
@@ -74,6 +79,10 @@ impl Config {
     pub(crate) async fn open_cache(&self) -> anyhow::Result<CacheManager> {
         Ok(CacheManager::from_config(&self.cache, &registry()).await?)
     }
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()))
 }
 
 /// The backends that configuration can name.
@@ -170,7 +179,7 @@ mod tests {
             (
                 "[cahce]",
                 "",
-                "configuration: unknown field `cahce`: expected blocks, cache, prefetch, index, server (perhaps `cache` is meant)",
+                "configuration: unknown field `cahce`: expected blocks, cache, prefetch, server, index (perhaps `cache` is meant)",
             ),
             ("[cache]\ndefault_tll = 1", "", "[cache]: unknown field `default_tll`"),
             ("[cache", "", "TOML parse error at line 1"),
@@ -179,7 +188,7 @@ mod tests {
             (
                 "",
                 "PREFIX_INDEXER_CAHCE_DEFAULT_TTL",
-                "PREFIX_INDEXER_CAHCE_DEFAULT_TTL: expected PREFIX_INDEXER_SECTION_KEY, where SECTION is one of BLOCKS, CACHE, PREFETCH, INDEX",
+                "PREFIX_INDEXER_CAHCE_DEFAULT_TTL: expected PREFIX_INDEXER_SECTION_KEY, where SECTION is one of BLOCKS, CACHE, PREFETCH, SERVER, INDEX",
             ),
             (
                 FILE,

@@ -9,6 +9,21 @@ pub(crate) fn bytes(total: Option<u64>) -> ProgressBar {
         Some(total) => (ProgressBar::new(total), "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} eta {eta} {msg}"),
         None => (ProgressBar::new_spinner(), "{spinner} {bytes} {bytes_per_sec} {msg}"),
     };
+    shown(bar, template)
+}
+
+/// Progress in steps of work, of which the first report says how many there are.
+pub(crate) fn steps(what: &'static str) -> ProgressBar {
+    shown(ProgressBar::no_length().with_message(what), "{bar:30} {pos}/{len} {msg} {per_sec} eta {eta}")
+}
+
+/// Notes that so many of so many steps are done.
+pub(crate) fn step(bar: &ProgressBar, done: usize, of: usize) {
+    bar.set_length(of as u64);
+    bar.set_position(done as u64);
+}
+
+fn shown(bar: ProgressBar, template: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }

@@ -228,6 +228,14 @@ impl PrefixTable {
         })
     }
 
+    /// The id of a prefix by its number, and that of its parent.
+    #[inline]
+    pub fn ids(&self, number: usize) -> Option<(&str, Option<&str>)> {
+        let entry = self.entries.get(number)?;
+        let parent_id = (entry.parent_id != TextRef::NONE).then(|| self.str(entry.parent_id));
+        Some((self.str(entry.prefix_id), parent_id))
+    }
+
     /// Number of pairs of tenant and model. A pair may be left without prefixes.
     pub fn scopes(&self) -> u32 {
         self.scopes.len()

@@ -1,6 +1,6 @@
 //! The long form of two tests: many workers and producers for a while, and many starts and stops.
 //!
-//! `soak SECONDS ROUNDS`, as `cargo xtask soak` calls it.
+//! `soak SECONDS ROUNDS`, as `cargo xtask soak-prefetch` calls it.
 #![expect(clippy::print_stdout, reason = "a command for people")]
 
 use prefix_indexer_cache::SystemClock;

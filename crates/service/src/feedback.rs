@@ -29,6 +29,18 @@ pub enum Outcome {
     Evicted,
 }
 
+impl Outcome {
+    /// Its name in files and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Used => "used",
+            Outcome::Wasted => "wasted",
+            Outcome::Late => "late",
+            Outcome::Evicted => "evicted",
+        }
+    }
+}
+
 /// One line of a feedback file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FeedbackReport {
@@ -66,10 +78,17 @@ pub struct OutcomeCount {
 }
 
 impl OutcomeCount {
-    fn add(&mut self, other: &OutcomeCount) {
+    pub(crate) fn add(&mut self, other: &OutcomeCount) {
         self.prefixes += other.prefixes;
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.saved_ms += other.saved_ms;
+    }
+
+    /// Takes back what was added.
+    pub(crate) fn remove(&mut self, other: &OutcomeCount) {
+        self.prefixes = self.prefixes.saturating_sub(other.prefixes);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
+        self.saved_ms = f64::max(0.0, self.saved_ms - other.saved_ms);
     }
 }
 
@@ -87,6 +106,16 @@ pub struct FeedbackLedger {
 pub struct FeedbackError {
     line: usize,
     reason: String,
+}
+
+impl FeedbackReport {
+    /// Reads a report.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(line: &str) -> Result<FeedbackReport, String> {
+        parse(line)
+    }
 }
 
 impl FeedbackLedger {
@@ -145,10 +174,14 @@ impl FeedbackLedger {
 
     /// Share of loaded prefixes that were used in time; none before the first report.
     pub fn precision(&self) -> Option<f64> {
-        let totals = self.totals();
-        let all: u64 = totals.values().map(|count| count.prefixes).sum();
-        let used = totals.get(&Outcome::Used).map_or(0, |count| count.prefixes);
-        (all > 0).then(|| used as f64 / all as f64)
+        precision(&self.totals())
+    }
+
+    /// Takes an outcome back that was counted, because a better one is known.
+    pub(crate) fn take_back(&mut self, tenant: &str, outcome: Outcome, count: &OutcomeCount) {
+        if let Some(counted) = self.tenants.get_mut(tenant).and_then(|outcomes| outcomes.get_mut(&outcome)) {
+            counted.remove(count);
+        }
     }
 
     /// The ledger kept with an index; an empty one where there is none.
@@ -205,6 +238,13 @@ impl FeedbackLedger {
             self.tenants.remove(tenant);
         }
     }
+}
+
+/// Share used in time of all that are counted; none of none.
+pub(crate) fn precision(outcomes: &BTreeMap<Outcome, OutcomeCount>) -> Option<f64> {
+    let all: u64 = outcomes.values().map(|count| count.prefixes).sum();
+    let used = outcomes.get(&Outcome::Used).map_or(0, |count| count.prefixes);
+    (all > 0).then(|| used as f64 / all as f64)
 }
 
 fn parse(line: &str) -> Result<FeedbackReport, String> {

@@ -1,9 +1,9 @@
 //! Removing a tenant or a model for good, from everything that is kept.
 
-use crate::{FeedbackLedger, ServiceError};
+use crate::{FeedbackLedger, PlanBook, ServiceError};
 use prefix_indexer_storage::{Forget, IndexStore};
 
-/// Removes prefixes from segments, log and feedback. Returns how many prefixes there were.
+/// Removes prefixes from segments, log, feedback and plans. Returns how many prefixes there were.
 ///
 /// # Errors
 /// Those of reading and writing the index's files.
@@ -11,6 +11,9 @@ pub fn forget(store: &mut dyn IndexStore, what: &Forget) -> Result<u64, ServiceE
     let mut feedback = FeedbackLedger::load(store)?;
     feedback.forget(what.tenant.as_deref(), what.model_id.as_deref());
     feedback.save(store)?;
+    let mut plans = PlanBook::load(store)?;
+    plans.forget(what.tenant.as_deref(), what.model_id.as_deref());
+    plans.save(store)?;
     let removed = store.forget(what)?;
     store.flush()?;
     Ok(removed)

@@ -129,7 +129,7 @@ impl PrefixIndexer {
         let (sender, answer) = bounded(1);
         let (show, shown) = bounded(0);
         let reply = move |outcome| drop(sender.send(outcome));
-        self.submit(batch, Some(Reply { answer: Box::new(reply), show: Some(show) }))?;
+        self.submit(batch, Some(Reply { answer: Box::new(reply), show: Some(Box::new(show)) }))?;
         Ok(Receipt { answer, shown })
     }
 
@@ -144,6 +144,19 @@ impl PrefixIndexer {
         answer: impl FnOnce(Result<Appended, Arc<StorageError>>) + Send + 'static,
     ) -> Result<(), TryIngestError> {
         self.submit(batch, Some(Reply { answer: Box::new(answer), show: None }))
+    }
+
+    /// As [`try_ingest_then`](Self::try_ingest_then); `held` is dropped when queries see the batch, or it cannot be written.
+    ///
+    /// # Errors
+    /// As [`try_ingest`](Self::try_ingest).
+    pub fn try_ingest_held(
+        &self,
+        batch: Batch,
+        answer: impl FnOnce(Result<Appended, Arc<StorageError>>) + Send + 'static,
+        held: impl Send + 'static,
+    ) -> Result<(), TryIngestError> {
+        self.submit(batch, Some(Reply { answer: Box::new(answer), show: Some(Box::new(held)) }))
     }
 
     fn submit(&self, batch: Batch, reply: Option<Reply>) -> Result<(), TryIngestError> {

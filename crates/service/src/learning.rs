@@ -7,7 +7,7 @@
 use crate::ServiceError;
 use prefix_indexer_analytics::Learner;
 use prefix_indexer_models::{EventBatch, IndexSpec, Ladder};
-use prefix_indexer_storage::{Follower, FollowerKind, IndexReader, OpenOptions};
+use prefix_indexer_storage::{Follower, FollowerKind, IndexReader, IndexStore, OpenOptions};
 
 /// Name of the side file.
 const NAME: &str = "learned";
@@ -27,10 +27,19 @@ pub fn learning(options: OpenOptions) -> OpenOptions {
 /// # Errors
 /// [`ServiceError::SideFile`] when that cannot be read.
 pub fn learned(index: &IndexReader) -> Result<Option<Learner>, ServiceError> {
-    let Some((version, bytes)) = index.side(NAME)? else { return Ok(None) };
-    if version != VERSION {
-        return Ok(None);
-    }
+    read(index.side(NAME)?)
+}
+
+/// As [`learned`], for whoever has the index open for writing.
+///
+/// # Errors
+/// As [`learned`].
+pub fn learned_by(store: &dyn IndexStore) -> Result<Option<Learner>, ServiceError> {
+    read(store.side(NAME)?)
+}
+
+fn read(side: Option<(u32, Vec<u8>)>) -> Result<Option<Learner>, ServiceError> {
+    let Some((VERSION, bytes)) = side else { return Ok(None) };
     decode(&bytes).map(Some).map_err(|reason| ServiceError::SideFile { name: NAME, reason })
 }
 

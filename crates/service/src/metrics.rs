@@ -8,7 +8,10 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 /// Why events were not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -39,6 +42,7 @@ pub struct Metrics {
     bytes: Gauge,
     generation: Gauge,
     cache: CacheMetrics,
+    status: Mutex<StoreStatus>,
 }
 
 impl Metrics {
@@ -54,6 +58,7 @@ impl Metrics {
             bytes: Gauge::default(),
             generation: Gauge::default(),
             cache: CacheMetrics::default(),
+            status: Mutex::default(),
             registry: Registry::default(),
         };
         registry.register("ingest_events", "Events counted", metrics.events.clone());
@@ -87,6 +92,11 @@ impl Metrics {
     /// Events counted since the start.
     pub fn events(&self) -> u64 {
         self.events.get()
+    }
+
+    /// The store as the writer left it: after its last group of batches.
+    pub fn status(&self) -> StoreStatus {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Batches waiting for the writer when it last looked.
@@ -130,5 +140,6 @@ impl Metrics {
         self.prefixes.set(status.prefixes as i64);
         self.bytes.set(status.bytes as i64);
         self.generation.set(status.generation as i64);
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = *status;
     }
 }

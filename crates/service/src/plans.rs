@@ -114,7 +114,7 @@ impl<'a> PlanQuery<'a> {
         self.check()?;
         let now_ms = self.now_ms.unwrap_or(0).min(MAX_INTEGER).max(view.newest_ms());
         let policy = likelihood::Policy::by_name(self.policy, &view.spec().ladder, learned)?;
-        let mut candidates = candidates::find(self, view, &policy.orders(&view.spec().ladder))?;
+        let mut candidates = candidates::find(self, view, &policy.orders(&view.spec().ladder, self.horizon_ms))?;
         let mut pool = Pool::new(self, &mut candidates, view.spec());
         let other_uses = policy.judge(&mut pool.blocks, &candidates, view.spec(), [now_ms, self.horizon_ms]);
         let limits = Limits {

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// What was learned, for whoever chooses settings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Tuning {
-    /// What `auto` does now.
+    /// What `auto` does now: `learned` (the learned probability), the name of a policy, or `untrained`.
     pub policy: String,
     /// Why, in a sentence.
     pub why: String,
@@ -84,9 +84,15 @@ pub fn tuning(learner: &Learner) -> Tuning {
         expected: reliability.total().expected,
         observed: reliability.total().observed,
     });
+    let (policy, why) = match choice.shares.is_empty() {
+        true => {
+            ("untrained".to_owned(), "its safe default, all decayed sums alike: no plan has been judged yet".to_owned())
+        }
+        false => (choice.policy, choice.why),
+    };
     Tuning {
-        policy: choice.policy,
-        why: choice.why,
+        policy,
+        why,
         shares: choice.shares,
         cells: cells.collect(),
         half_life_advice: advice.to_owned(),

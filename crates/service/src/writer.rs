@@ -4,11 +4,11 @@
 //! several groups than for one, so that waits for a pause, though not for long.
 
 use crate::{FeedbackLedger, IndexerOptions, Metrics, Outcome, TelemetrySink, measure};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use prefix_indexer_analytics::PlanPrecision;
 use prefix_indexer_storage::{Appended, Batch, IndexStore, StorageError};
 use std::{
-    convert::Infallible,
+    any::Any,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -28,7 +28,7 @@ pub(crate) struct Reply {
     /// Called when the batch is on disk, or cannot be.
     pub(crate) answer: Box<dyn FnOnce(Result<Appended, Arc<StorageError>>) + Send>,
     /// Dropped when queries see it.
-    pub(crate) show: Option<Sender<Infallible>>,
+    pub(crate) show: Option<Box<dyn Any + Send>>,
 }
 
 pub(crate) type Run = Box<dyn FnOnce(&mut dyn IndexStore) + Send>;
@@ -63,7 +63,7 @@ struct Unseen {
     latest: Instant,
     /// When it is to be shown if nothing comes.
     after_pause: Instant,
-    waiting: Vec<Sender<Infallible>>,
+    waiting: Vec<Box<dyn Any + Send>>,
 }
 
 impl Writer {

@@ -113,12 +113,8 @@ fn a_learned_index_plans_by_it_and_says_so() {
     let mut store = start(dir.path());
     let events = events();
     for round in 0..8_u64 {
-        let later = |event: &PrefixEvent| PrefixEvent {
-            timestamp_ms: event.timestamp_ms + round * 7_200_000,
-            prefix_id: format!("{round}-{}", event.prefix_id),
-            parent_id: event.parent_id.as_ref().map(|parent| format!("{round}-{parent}")),
-            ..event.clone()
-        };
+        let later =
+            |event: &PrefixEvent| PrefixEvent { timestamp_ms: event.timestamp_ms + round * 7_200_000, ..event.clone() };
         store.append(&[Batch::from(events.iter().map(later).collect::<EventBatch>())]).unwrap();
     }
     store.flush().unwrap();

@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let started = Instant::now();
     let ladder = Ladder::new(&REPLAY_HALF_LIVES_MS)?;
     let mut rankers = rankers(&policies::names(&ladder), &ladder)?;
-    let report = restart::run(&trace, &options, &mut rankers)?;
+    let report = restart::run(&trace, &options, &mut rankers, |_, _| ())?;
     let elapsed = started.elapsed();
     if let Some(json) = arguments.next() {
         std::fs::write(json, serde_json::to_vec(&report)?)?;

@@ -58,7 +58,7 @@ fn options(budgets: &[u64], horizons_ms: &[u64]) -> Options {
 
 fn rows(trace: &Trace, options: &Options) -> Vec<Row> {
     let mut rankers = restart::formula_rankers(None).unwrap();
-    restart::run(trace, options, &mut rankers).unwrap().rows
+    restart::run(trace, options, &mut rankers, |_, _| ()).unwrap().rows
 }
 
 fn find<'a>(rows: &'a [Row], policy: &str, budget: u64, horizon_ms: u64) -> &'a Row {
@@ -126,7 +126,7 @@ fn moments_add_up_and_nothing_to_gain_is_null() {
 fn rows_have_the_documented_names_and_order() {
     let options = options(&[2, 3], &[20, 5]);
     let mut rankers = restart::formula_rankers(Some(&["most-recent", "decay-5m"])).unwrap();
-    let report = restart::run(&small(), &options, &mut rankers).unwrap();
+    let report = restart::run(&small(), &options, &mut rankers, |_, _| ()).unwrap();
     let order: Vec<(&str, u64, u64)> =
         report.rows.iter().map(|row| (row.policy.as_str(), row.budget_blocks, row.horizon_ms)).collect();
     assert_eq!(
@@ -143,7 +143,7 @@ fn rows_have_the_documented_names_and_order() {
     for name in ["policy", "budget", "budget_blocks", "horizon_ms", "references", "hits", "recovered"] {
         assert!(json["rows"][0].get(name).is_some(), "{name}");
     }
-    let again = restart::run(&small(), &options, &mut rankers).unwrap();
+    let again = restart::run(&small(), &options, &mut rankers, |_, _| ()).unwrap();
     assert_eq!(serde_json::to_string(&report).unwrap(), serde_json::to_string(&again).unwrap());
 }
 
@@ -185,7 +185,7 @@ fn ancestors_come_along_and_chains_that_do_not_fit_are_skipped() {
     // Numbers: a 0, b 1, c 2, d 3, e 4.
     let check = |first: &[u32], budget, hits| {
         let ranker: Box<dyn Ranker> = Box::new(fixed(first, Scope::Moment));
-        let report = restart::run(&small(), &options(&[budget], &[20]), &mut [ranker]).unwrap();
+        let report = restart::run(&small(), &options(&[budget], &[20]), &mut [ranker], |_, _| ()).unwrap();
         assert_eq!(find(&report.rows, "fixed", budget, 20).hits, hits, "{first:?} {budget}");
     };
     // c needs a and b: all three are used at once.
@@ -204,7 +204,7 @@ fn rankers_see_every_request_once_and_are_asked_as_seldom_as_they_say() {
         let ranker = fixed(&[0], scope);
         let (asked, observed) = (Rc::clone(&ranker.asked), Rc::clone(&ranker.observed));
         let ranker: Box<dyn Ranker> = Box::new(ranker);
-        restart::run(&small(), &options(&[1, 2, 3], &[20, 5]), &mut [ranker]).unwrap();
+        restart::run(&small(), &options(&[1, 2, 3], &[20, 5]), &mut [ranker], |_, _| ()).unwrap();
         assert_eq!(asked.borrow().len(), questions, "{scope:?}");
         assert_eq!(*observed.borrow(), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4)]);
         assert!(asked.borrow().iter().all(|question| question.now_ms == 50));
@@ -233,7 +233,7 @@ fn a_new_replica_with_all_the_traffic_is_a_restart() {
     let run = |percent| {
         let share = Share::percent(percent);
         let options = scale_out::Options { restart: options(&[2, 3], &[20, 5]), share };
-        scale_out::run(&small(), &options, &mut restart::formula_rankers(None).unwrap()).unwrap().rows
+        scale_out::run(&small(), &options, &mut restart::formula_rankers(None).unwrap(), |_, _| ()).unwrap().rows
     };
     assert_eq!(run(100), whole);
     assert!(run(0).iter().all(|row| row.references == 0 && row.hits == 0));

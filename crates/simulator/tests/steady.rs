@@ -43,7 +43,7 @@ fn options(evictions: &[&str], capacity: u64) -> Options {
 }
 
 fn run(trace: &Trace, options: &Options, prefetchers: &[&str]) -> Vec<Row> {
-    steady::run(trace, options, &mut restart::formula_rankers(Some(prefetchers)).unwrap()).unwrap()
+    steady::run(trace, options, &mut restart::formula_rankers(Some(prefetchers)).unwrap(), |_, _| ()).unwrap()
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn looking_ahead_is_for_one_tier_without_a_prefetcher() {
     let names: Vec<(&str, Option<&str>)> = rows.iter().map(|row| (row.eviction, row.prefetch.as_deref())).collect();
     assert_eq!(names, [("min", None), ("lru", None), ("lru", Some("most-recent"))]);
     let cold = TierSpec { name: "cold".to_owned(), capacity: None, access: Access::default() };
-    let refused = steady::run(&crowded(), &Options { lower: vec![cold], ..options(&["min"], 2) }, &mut []);
+    let refused = steady::run(&crowded(), &Options { lower: vec![cold], ..options(&["min"], 2) }, &mut [], |_, _| ());
     assert!(matches!(refused, Err(SimulatorError::Clairvoyant { name: "min" })));
 }
 

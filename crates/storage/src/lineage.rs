@@ -31,7 +31,8 @@ pub(crate) fn reject_cycles(tables: &mut [&mut PrefixTable], older: &View) -> Re
     for table in 0..tables.len() {
         for number in 0..tables[table].len() {
             let start = Node::New { table: table as u32, number: number as u32 };
-            if walk.met(start) != 0 || tables[table].row(number).is_none_or(|row| row.parent_id.is_none()) {
+            let orphan = tables[table].totals(number).is_none_or(|totals| totals.parent_id_bytes == 0);
+            if orphan || walk.met(start) != 0 {
                 continue;
             }
             round += 1;
@@ -98,8 +99,8 @@ fn parent(node: Node, tables: &[&mut PrefixTable], older: &View) -> Result<Optio
     let nothing_older = older.segments().is_empty();
     match node {
         Node::New { table, number } => {
+            let Some((_, Some(parent_id))) = tables[table as usize].ids(number as usize) else { return Ok(None) };
             let Some(row) = tables[table as usize].row(number as usize) else { return Ok(None) };
-            let Some(parent_id) = row.parent_id else { return Ok(None) };
             let (layer, page) = (row.tally.layer_min, row.tally.page_start);
             let found = find([row.tenant, row.model_id, parent_id], layer, page);
             if found.is_some() || nothing_older {

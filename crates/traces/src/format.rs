@@ -4,7 +4,7 @@
 
 mod bailian;
 mod blocks;
-mod events;
+pub(crate) mod events;
 mod mooncake;
 pub(crate) mod parquet;
 

@@ -2,7 +2,7 @@
 
 use crate::{
     BadLine, Opening, TraceError, TraceOptions,
-    format::{LineDecoder, parquet::RowRange},
+    format::{LineDecoder, events, parquet::RowRange},
     pool::Pool,
     rows::{Bad, Rows},
 };
@@ -55,6 +55,28 @@ pub struct PieceReport {
 }
 
 impl Piece {
+    /// Native events that are in memory already, a line each: the body of a request. `name` is what messages call it.
+    ///
+    /// ```
+    /// use prefix_indexer_models::EventBatch;
+    /// use prefix_indexer_traces::{Piece, TraceOptions};
+    /// let piece = Piece::of_events("body", b"{\"prefix_id\": 1}\n".to_vec(), TraceOptions::default().into());
+    /// let error = piece.decode(&mut EventBatch::new()).unwrap_err();
+    /// assert_eq!(error.to_string(), "body:1: field `prefix_id`: a number where a string belongs");
+    /// ```
+    pub fn of_events(name: &str, lines: Vec<u8>, options: Arc<TraceOptions>) -> Piece {
+        Piece {
+            file: name.into(),
+            options,
+            pool: Pool::default(),
+            read_bytes: lines.len() as u64,
+            body: Body::Lines { bytes: lines, decoder: events::decoder(), unfinished: false },
+            first_line: 1,
+            position: None,
+            opening: None,
+        }
+    }
+
     /// Which input the piece was cut from.
     pub fn file(&self) -> &Arc<str> {
         &self.file

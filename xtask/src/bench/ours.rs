@@ -36,6 +36,10 @@ impl Ours {
         Ok(Ours { program: release.join("prefix-indexer"), benches: release.join("prefix-indexer-benches") })
     }
 
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Ingests into `data`, which is made anew.
     pub(super) fn ingest(&self, file: &Path, data: &Path) -> Result<Ingestion> {
         self.ingest_watched(file, data, false)

@@ -4,7 +4,10 @@ use super::THREADS;
 use crate::{process, root};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// Library, and what pip is asked for.
 const PEERS: &[(&str, &str)] = &[("duckdb", "duckdb==2.0.*"), ("polars", "polars")];
@@ -41,21 +44,7 @@ impl Peers {
             }
         }
         for (library, package) in PEERS {
-            let import = || {
-                process::program(&peers.python.to_string_lossy(), "-c").map(|mut python| {
-                    python.arg(format!("import {library}"));
-                    python
-                })
-            };
-            if !process::is_there(import()?) {
-                let mut pip = process::program(&peers.python.to_string_lossy(), "-m pip install --quiet")?;
-                pip.arg(package);
-                // What could not be installed shows when it is imported.
-                if let Err(error) = process::run(pip) {
-                    eprintln!("{error:#}");
-                }
-            }
-            match process::is_there(import()?) {
+            match peers.has(library, package)? {
                 true => peers.present.push(library),
                 false => peers.skipped.push(format!("{library}: cannot be installed (pip install '{package}')")),
             }
@@ -64,6 +53,30 @@ impl Peers {
             eprintln!("SKIPPED: {skipped}");
         }
         Ok(peers)
+    }
+
+    /// Whether a library can be imported, once pip has been asked for it. Never without peers.
+    pub(super) fn has(&self, library: &str, package: &str) -> Result<bool> {
+        let import = || -> Result<bool> {
+            let mut python = process::program(&self.python.to_string_lossy(), "-c")?;
+            python.arg(format!("import {library}"));
+            Ok(process::is_there(python))
+        };
+        if !self.wanted || import()? {
+            return Ok(self.wanted);
+        }
+        let mut pip = process::program(&self.python.to_string_lossy(), "-m pip install --quiet")?;
+        pip.arg(package);
+        // What could not be installed shows when it is imported.
+        if let Err(error) = process::run(pip) {
+            eprintln!("{error:#}");
+        }
+        import()
+    }
+
+    /// The Python that has the peers, with a script.
+    pub(super) fn python(&self, script: &str) -> Result<Command> {
+        process::program(&self.python.to_string_lossy(), script)
     }
 
     pub(super) fn names(&self) -> &[&'static str] {

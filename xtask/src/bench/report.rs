@@ -35,6 +35,13 @@ impl Row {
         Row { least, most, ..Row::value(who, median(seconds) * 1e3, "ms") }
     }
 
+    /// Several measurements of the same.
+    pub(super) fn values(who: &str, values: &[f64], unit: &str) -> Row {
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = values.iter().copied().fold(0.0, f64::max);
+        Row { least, most, ..Row::value(who, median(values), unit) }
+    }
+
     pub(super) fn value(who: &str, value: f64, unit: &str) -> Row {
         let (who, unit) = (who.to_owned(), unit.to_owned());
         Row { who, median: value, least: value, most: value, unit, note: String::new() }

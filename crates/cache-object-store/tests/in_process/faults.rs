@@ -76,6 +76,11 @@ async fn every_fault_is_survived() {
             assert!(began.elapsed() < Duration::from_secs(30), "{fault:?}: nothing is lost: {values:?}");
             sleep(Duration::from_millis(20)).await;
         }
+        let began = Instant::now();
+        while cache.stats().await.tiers[1].pending > 0 {
+            assert!(began.elapsed() < Duration::from_secs(30), "{fault:?}: all is replayed");
+            sleep(Duration::from_millis(20)).await;
+        }
         let bare = store(service.address);
         assert!(bare.head(&Path::parse("deleted").unwrap()).await.is_err(), "{fault:?}");
     }

@@ -55,7 +55,7 @@ pub(crate) fn store(address: SocketAddr) -> AmazonS3 {
     let timeouts = ClientOptions::new()
         .with_allow_http(true)
         .with_connect_timeout(Duration::from_secs(1))
-        .with_timeout(Duration::from_secs(10));
+        .with_timeout(Duration::from_secs(3));
     AmazonS3Builder::new()
         .with_bucket_name(BUCKET)
         .with_region("us-east-1")

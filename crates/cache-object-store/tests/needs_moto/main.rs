@@ -1,5 +1,5 @@
-//! The S3 and GCS tiers against moto's server, which `cargo xtask test` starts. It checks no signature, and serves Google's requests but
-//! for conditional writes.
+//! The S3 and GCS tiers against moto's server, which `cargo xtask test` starts. It checks no signature. Of Google's requests it serves
+//! those that are like Amazon's: no metadata of objects (and so no times to live), no conditional writes.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../support/checks.rs"]
@@ -46,28 +46,45 @@ async fn gcs() -> Stores {
     Stores::new("gcs", Arc::new(store.build().unwrap()))
 }
 
-macro_rules! checked {
-    ($($service:ident: $($name:ident)*;)*) => {
-        $(mod $service {
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            #[ignore = "needs moto: cargo xtask test"]
-            async fn every_promise() {
-                crate::checks::conformance(&super::$service().await, &[]).await;
-            }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs moto: cargo xtask test"]
+async fn every_promise_of_s3() {
+    checks::conformance(&s3().await, &[]).await;
+}
 
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            #[ignore = "needs moto: cargo xtask test"]
-            async fn $name() {
-                crate::checks::$name(&super::$service().await).await;
-            })*
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs moto: cargo xtask test"]
+async fn promises_of_gcs_that_need_no_metadata() {
+    let with_metadata = [
+        "metadata_travels_with_the_value",
+        "a_set_replaces_everything",
+        "entries_expire",
+        "many_keys_answer_in_order",
+        "concurrent_sets_never_mix",
+    ];
+    let stores = gcs().await;
+    checks::conformance(&stores, &with_metadata).await;
+    let (tier, _) = stores.tier();
+    let large = Entry::new(vec![7; 17_000_001]);
+    tier.set("in parts", large.clone()).await.unwrap();
+    assert!(tier.get("in parts").await.unwrap() == Some(large));
+}
+
+macro_rules! checked {
+    ($($name:ident)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        #[ignore = "needs moto: cargo xtask test"]
+        async fn $name() {
+            checks::$name(&s3().await).await;
         })*
     };
 }
 checked! {
-    s3: raw_values_are_an_engines_own large_values_go_in_parts what_has_expired_is_deleted_when_met conditional_writes
-        what_no_store_holds_is_refused;
-    gcs: raw_values_are_an_engines_own large_values_go_in_parts what_has_expired_is_deleted_when_met
-        what_no_store_holds_is_refused;
+    raw_values_are_an_engines_own
+    large_values_go_in_parts
+    what_has_expired_is_deleted_when_met
+    conditional_writes
+    what_no_store_holds_is_refused
 }
 
 /// The way people open it: by configuration, with credentials from the environment.

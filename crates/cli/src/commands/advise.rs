@@ -4,13 +4,14 @@ mod page;
 
 use super::{
     replay::{
+        BLOCK_TOKENS,
         capacity::{CapacityArg, resolve_all},
         cost,
     },
     trace::{TraceArgs, TraceSummary},
 };
 use crate::{
-    DONE, output,
+    DONE, output, progress,
     report::Page,
     units::{milliseconds, show_count, show_duration, show_size},
 };
@@ -54,8 +55,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = milliseconds)]
     horizon: Vec<u64>,
 
-    /// Tokens of a block (512 in Mooncake traces, 16 in Bailian ones), for --prefill-us-per-token
-    #[arg(long, value_name = "N", default_value_t = 512)]
+    /// Tokens of a block, for --prefill-us-per-token: 512 in Mooncake traces, 16 in Bailian ones
+    #[arg(long, value_name = "N", default_value_t = BLOCK_TOKENS)]
     block_tokens: u32,
 
     /// Microseconds of prefill a token, to count milliseconds saved where the trace does not name latencies
@@ -157,8 +158,10 @@ impl Args {
             at: defaults.at,
         };
         let moments = options.at.len() as f64;
+        let bar = progress::steps("moments");
         let mut learner = rankers(&[AUTO], &Ladder::new(&REPLAY_HALF_LIVES_MS)?)?;
-        let report = restart::run(trace, &options, &mut learner)?;
+        let report = restart::run(trace, &options, &mut learner, |done, of| progress::step(&bar, done, of))?;
+        bar.finish_and_clear();
         let rows = |policy: &'static str| report.rows.iter().filter(move |row| row.policy == policy);
         let warmup = rows(AUTO).zip(rows(restart::NONE)).map(|(row, none)| {
             let gained = row.hits as f64 - none.hits as f64;

@@ -103,14 +103,14 @@ impl Args {
 fn page(plan: &Plan) -> String {
     let mut page = format!(
         "{} of {} in {} blocks. Within {}, {} uses are expected to find theirs, {:.1} % of all that are expected;\n\
-         {} saved. Plan {}, policy {}.\n{}\n",
+         {} ms saved. Plan {}, policy {}.\n{}\n",
         show_size(plan.total_bytes),
         show_size(plan.budget_bytes),
         show_count(plan.entries.len() as u64),
         show_age(plan.horizon_ms),
         show_count(plan.expected_hits.round() as u64),
         plan.estimated_hit_improvement * 100.0,
-        show_age(plan.expected_saved_ms.round() as u64),
+        show_count(plan.expected_saved_ms.round() as u64),
         plan.plan_id,
         plan.policy,
         plan.why,

@@ -7,7 +7,7 @@ mod steady;
 mod tier;
 
 use super::trace::{TraceArgs, TraceSummary};
-use crate::{DONE, output, report::Page};
+use crate::{DONE, output, progress, report::Page};
 use clap::{ValueEnum, error::ErrorKind};
 use prefix_indexer::{
     Ladder,
@@ -23,6 +23,9 @@ use prefix_indexer::{
 };
 use serde::Serialize;
 use std::path::PathBuf;
+
+/// Tokens of a block, where nobody says otherwise: those of a Mooncake trace.
+pub(super) const BLOCK_TOKENS: u32 = 512;
 
 /// All policies of the list.
 const ALL: &str = "all";
@@ -47,9 +50,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     restart: restart::RestartArgs,
 
-    /// Tokens of a block (512 in Mooncake traces, 16 in Bailian ones), to count tokens saved
-    #[arg(long, value_name = "N")]
-    block_tokens: Option<u32>,
+    /// Tokens of a block, to count tokens and milliseconds saved: 512 in Mooncake traces, 16 in Bailian ones
+    #[arg(long, value_name = "N", default_value_t = BLOCK_TOKENS)]
+    block_tokens: u32,
 
     /// Microseconds of prefill a token, to count milliseconds saved where the trace does not name latencies
     #[arg(long, value_name = "X", value_parser = cost)]
@@ -92,22 +95,28 @@ impl Args {
         self.check_options()?;
         let mut rankers = self.rankers()?;
         let trace = self.trace.load()?;
-        let costs = Costs { tokens_per_block: self.block_tokens, prefill_us_per_token: self.prefill_us_per_token };
+        let costs =
+            Costs { tokens_per_block: Some(self.block_tokens), prefill_us_per_token: self.prefill_us_per_token };
+        let bar = progress::steps(if self.scenario == Scenario::Steady { "requests" } else { "moments" });
+        let watch = |done, of| progress::step(&bar, done, of);
         match self.scenario {
             Scenario::Steady => {
                 let options = self.steady.options(&trace, costs)?;
-                let rows = steady_scenario::run(&trace, &options, &mut rankers)?;
+                let rows = steady_scenario::run(&trace, &options, &mut rankers, watch)?;
+                bar.finish_and_clear();
                 let draw = |page: &mut Page| page::steady(page, &rows, trace.unique_blocks() as u64);
                 self.show(&trace, &steady::Document { rows: &rows }, || steady::table(&rows), draw)
             }
             Scenario::Restart => {
                 let options = self.restart.options(&trace, costs, self.seed)?;
-                let report = restart_scenario::run(&trace, &options, &mut rankers)?;
+                let report = restart_scenario::run(&trace, &options, &mut rankers, watch)?;
+                bar.finish_and_clear();
                 self.show_restart(&trace, &options, &report)
             }
             Scenario::ScaleOut => {
                 let options = self.restart.scale_out(&trace, costs, self.seed)?;
-                let report = scale_out::run(&trace, &options, &mut rankers)?;
+                let report = scale_out::run(&trace, &options, &mut rankers, watch)?;
+                bar.finish_and_clear();
                 self.show_restart(&trace, &options.restart, &report)
             }
         }

@@ -16,7 +16,7 @@ fn tune_says_what_the_history_recommends() {
     let known = tuning["followed"].as_f64().unwrap() / tuning["followed_share"].as_f64().unwrap();
     assert!(known > 100.0, "{tuning}");
     let page = stdout(&run(&["tune", "--data", data]));
-    assert!(page.starts_with("auto is `") && page.contains("Half-life "), "{page}");
+    assert!(page.starts_with("auto is ") && page.contains("Half-life "), "{page}");
     // Once learned, kept: nothing changes when nothing is read.
     json(&["ingest", fixture("mooncake.jsonl").to_str().unwrap(), "--data", data, "--json"]);
     assert_eq!(json(&["tune", "--data", data, "--json"]), tuning);

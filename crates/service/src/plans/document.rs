@@ -26,20 +26,21 @@ pub(super) fn write(
         Some(entry(block, candidate, &facts.tally, now_ms, carried))
     };
     let entries: Vec<PlanEntry> = chosen.iter().zip(&carried).filter_map(entry).collect();
-    let expected_hits: f64 = entries.iter().map(|entry| entry.expected_uses).sum();
-    let references: f64 = pool.blocks.iter().map(|block| block.estimate.expected_uses).sum();
-    let references = references + other_uses;
+    // An empty sum of floats is -0.
+    let sum = |numbers: &mut dyn Iterator<Item = f64>| numbers.fold(0.0, |sum, number| sum + number);
+    let expected_hits = sum(&mut entries.iter().map(|entry| entry.expected_uses));
+    let references = other_uses + sum(&mut pool.blocks.iter().map(|block| block.estimate.expected_uses));
     let plan = Plan {
         plan_id: String::new(),
         now_ms,
         horizon_ms: query.horizon_ms,
         budget_bytes: query.budget_bytes,
         total_bytes: entries.iter().map(|entry| entry.bytes).fold(0, u64::saturating_add),
-        why: self::why(query, why, selection, entries.is_empty() && pool.blocks.is_empty()),
+        why: self::why(query, why, pool, selection),
         policy: query.policy.to_owned(),
         expected_hits,
         estimated_hit_improvement: if references > 0.0 { f64::min(1.0, expected_hits / references) } else { 0.0 },
-        expected_saved_ms: chosen.iter().map(|block| block.saving_ms()).sum(),
+        expected_saved_ms: sum(&mut chosen.iter().map(|block| block.saving_ms())),
         entries,
     };
     plan.sealed()
@@ -96,9 +97,11 @@ fn hint(tally: &Tally, cost_ms: Option<f64>, now_ms: u64, carried: u32) -> Strin
     hint
 }
 
-fn why(query: &PlanQuery<'_>, mut why: String, selection: &Selection, nothing: bool) -> String {
-    if nothing {
+fn why(query: &PlanQuery<'_>, mut why: String, pool: &Pool, selection: &Selection) -> String {
+    if pool.blocks.is_empty() {
         why += " The index holds no prefix of this tenant and model.";
+    } else if pool.blocks.iter().all(|block| block.cost_ms.is_none()) {
+        why += " What a use costs is not known, so each saves 1 ms.";
     }
     if query.bytes() < query.budget_bytes {
         let _ = write!(why, " Bandwidth and deadline allow {} bytes, less than the budget.", query.bytes());

@@ -21,9 +21,6 @@ use std::{cmp::Reverse, collections::HashMap};
 /// Decayed sums count this much more in the formula of an index that has learned nothing: one that has faded is as good as any.
 const FADED: f64 = 1e-4;
 
-/// The half-life between short and long that candidates are taken by, where the index keeps it.
-const MIDDLE_HALF_LIFE_MS: u64 = 300_000;
-
 /// How a plan ranks.
 #[derive(Debug)]
 enum Ranking {
@@ -95,8 +92,9 @@ impl<'m> Policy<'m> {
         Ok(Policy { ranking, name, model, why })
     }
 
-    /// The rankings of the index whose heads hold what the policy ranks first.
-    pub(super) fn orders(&self, ladder: &Ladder) -> Vec<Order> {
+    /// The rankings of the index whose heads hold what the policy ranks first: its own where the index keeps it, else recency and the
+    /// popularity that fades about as fast as the horizon ends (of the most frequent, the one that fades slowest).
+    pub(super) fn orders(&self, ladder: &Ladder, horizon_ms: u64) -> Vec<Order> {
         let decay = self.name.strip_prefix("decay-").and_then(|half_life| parse_duration_ms(half_life).ok());
         if let Some(rung) = decay.and_then(|half_life_ms| ladder.rung(half_life_ms).ok()) {
             return vec![Order::Rung(rung)];
@@ -105,10 +103,8 @@ impl<'m> Policy<'m> {
             return vec![Order::Recency];
         }
         let last = ladder.len() - 1;
-        let middle = ladder.half_lives_ms().position(|half_life| half_life >= MIDDLE_HALF_LIFE_MS).unwrap_or(last);
-        let mut orders = vec![Order::Recency, Order::Rung(middle), Order::Rung(last)];
-        orders.dedup();
-        orders
+        let asked = ladder.half_lives_ms().position(|half_life| half_life >= horizon_ms).unwrap_or(last);
+        vec![Order::Recency, Order::Rung(if self.name == "most-frequent" { last } else { asked })]
     }
 
     /// Says of each block how likely it is used, and puts the blocks in the order of the policy. Returns how many uses are
@@ -156,7 +152,7 @@ impl<'m> Policy<'m> {
         if matches!(self.ranking, Ranking::Untrained | Ranking::Formula(_)) {
             hand_out_again(blocks);
         }
-        let others: f64 = candidates.rest.iter().map(|facts| estimates.of(facts).expected_uses).sum();
+        let others = candidates.rest.iter().fold(0.0, |uses, facts| uses + estimates.of(facts).expected_uses);
         others * candidates.weight
     }
 }

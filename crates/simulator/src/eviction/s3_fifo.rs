@@ -3,7 +3,7 @@
 //!
 //! As in the paper: the small queue is a tenth of the tier, the ghost queue as long as the main one. A block that was used
 //! more than once in the small queue moves to the main queue, with its count cleared; the main queue gives a block another
-//! round for each of at most three uses.
+//! round for each of at most three uses. libCacheSim differs in two points, which docs/replay.md names.
 
 use super::{Eviction, EvictionPolicy, Lists, Setup};
 use std::collections::VecDeque;

@@ -124,13 +124,18 @@ pub fn formula_rankers(names: Option<&[&str]>) -> Result<Vec<Box<dyn Ranker>>, S
     names.unwrap_or(&all).iter().map(ranker).collect()
 }
 
-/// Runs the scenario. Time: one pass over the trace, and for each moment and policy an order of the blocks known, for each
-/// budget a filling and a replay of the longest horizon.
+/// Runs the scenario; `watch` hears how many moments are done, and of how many. Time: one pass over the trace, and for
+/// each moment and policy an order of the blocks known, for each budget a filling and a replay of the longest horizon.
 ///
 /// # Errors
 /// [`SimulatorError::Ladder`]: none in practice.
-pub fn run(trace: &Trace, options: &Options, rankers: &mut [Box<dyn Ranker>]) -> Result<Report, SimulatorError> {
-    run_for(trace, options, rankers, |_| true)
+pub fn run(
+    trace: &Trace,
+    options: &Options,
+    rankers: &mut [Box<dyn Ranker>],
+    watch: impl FnMut(usize, usize),
+) -> Result<Report, SimulatorError> {
+    run_for(trace, options, rankers, |_| true, watch)
 }
 
 /// As [`run`], for a tier that after a moment sees only the requests that `keep` says yes to.
@@ -139,6 +144,7 @@ pub(super) fn run_for(
     options: &Options,
     rankers: &mut [Box<dyn Ranker>],
     keep: impl Fn(&Request<'_>) -> bool,
+    mut watch: impl FnMut(usize, usize),
 ) -> Result<Report, SimulatorError> {
     let ladder = Ladder::new(&REPLAY_HALF_LIVES_MS)?;
     let names: Vec<String> =
@@ -148,7 +154,7 @@ pub(super) fn run_for(
     let mut history = History::new(trace, ladder);
     let mut moments = moments(trace, &options.at);
     moments.sort_unstable();
-    for start_ms in moments {
+    for (done, &start_ms) in moments.iter().enumerate() {
         let end = trace.requests_before(start_ms);
         while history.requests() < end {
             let request = trace.request(history.requests());
@@ -157,6 +163,7 @@ pub(super) fn run_for(
         }
         history.settle();
         cells.moment(&history, start_ms, rankers, &keep);
+        watch(done + 1, moments.len());
     }
     Ok(cells.report(&names, |name| fixed.iter().any(|fixed| fixed == name)))
 }

@@ -24,13 +24,18 @@ impl Default for Options {
     }
 }
 
-/// Runs the scenario. Time as [`restart::run`].
+/// Runs the scenario. Time and `watch` as of [`restart::run`].
 ///
 /// # Errors
 /// As [`restart::run`].
-pub fn run(trace: &Trace, options: &Options, rankers: &mut [Box<dyn Ranker>]) -> Result<Report, SimulatorError> {
+pub fn run(
+    trace: &Trace,
+    options: &Options,
+    rankers: &mut [Box<dyn Ranker>],
+    watch: impl FnMut(usize, usize),
+) -> Result<Report, SimulatorError> {
     let seed = options.restart.seed;
-    restart::run_for(trace, &options.restart, rankers, |request| takes(request, options.share, seed))
+    restart::run_for(trace, &options.restart, rankers, |request| takes(request, options.share, seed), watch)
 }
 
 /// Whether the new replica serves a request.

@@ -101,14 +101,20 @@ pub struct LowerTier {
     pub bytes_read: u64,
 }
 
-/// Runs the scenario; `rankers` are the prefetchers.
+/// Runs the scenario; `rankers` are the prefetchers. `watch` hears now and then how many requests have been seen, and of how many,
+/// where there are prefetchers or lower tiers.
 ///
 /// Time: without prefetchers and lower tiers O(references) a row; a prefetcher orders all blocks known at every round.
 ///
 /// # Errors
 /// [`SimulatorError::Clairvoyant`] for MIN with lower tiers, and [`SimulatorError::Ladder`]: none in practice. MIN has no rows
 /// with a prefetcher.
-pub fn run(trace: &Trace, options: &Options, rankers: &mut [Box<dyn Ranker>]) -> Result<Vec<Row>, SimulatorError> {
+pub fn run(
+    trace: &Trace,
+    options: &Options,
+    rankers: &mut [Box<dyn Ranker>],
+    watch: impl FnMut(usize, usize),
+) -> Result<Vec<Row>, SimulatorError> {
     if let Some(policy) = options.evictions.iter().find(|policy| policy.clairvoyant)
         && !options.lower.is_empty()
     {
@@ -133,7 +139,7 @@ pub fn run(trace: &Trace, options: &Options, rankers: &mut [Box<dyn Ranker>]) ->
         lanes.iter().filter(|lane| !simple(lane)).map(|lane| lane.tiers(trace, options)).collect();
     let complex: Vec<&Lane> = lanes.iter().filter(|lane| !simple(lane)).collect();
     if !live.is_empty() {
-        Run::new(trace, options)?.run(&complex, &mut live, rankers, block_ms.as_deref());
+        Run::new(trace, options)?.run(&complex, &mut live, rankers, block_ms.as_deref(), watch);
     }
     let mut live = live.iter();
     let row = |lane: &Lane| {
@@ -147,6 +153,9 @@ pub fn run(trace: &Trace, options: &Options, rankers: &mut [Box<dyn Ranker>]) ->
     };
     Ok(lanes.iter().map(row).collect())
 }
+
+/// How many requests are between two reports of progress.
+const WATCHED: usize = 64;
 
 /// One row to be.
 struct Lane {
@@ -251,6 +260,7 @@ impl<'a> Run<'a> {
         live: &mut [Tiers<'_>],
         rankers: &mut [Box<dyn Ranker>],
         block_ms: Option<&[f64]>,
+        mut watch: impl FnMut(usize, usize),
     ) {
         let interval_ms = self.options.interval_ms.max(1);
         let first_ms = self.trace.span_ms().map_or(0, |(first_ms, _)| first_ms);
@@ -275,6 +285,9 @@ impl<'a> Run<'a> {
             }
             rankers.iter_mut().for_each(|ranker| ranker.observe(&request, &self.history));
             self.history.advance();
+            if self.history.requests().is_multiple_of(WATCHED) {
+                watch(self.history.requests(), self.trace.len());
+            }
         }
     }
 

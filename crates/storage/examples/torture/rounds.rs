@@ -1,7 +1,7 @@
 //! A child process appends numbered batches and says which were acknowledged; the parent kills it, opens the index and counts.
 
 #[path = "journal.rs"]
-mod journal;
+pub(crate) mod journal;
 
 use prefix_indexer_models::{
     EventBatch, IndexSpec, KeyPolicy, PrefixEvent, PrefixKey, PrefixTable, Shard, SourceId, SourcePosition,

@@ -15,7 +15,7 @@ use crate::{
     format::segment::{Counts, MAX_ROWS, buckets},
 };
 use input::Input;
-use prefix_indexer_models::{IndexSpec, PrefixTable, TableRow, Totals};
+use prefix_indexer_models::{IndexSpec, PrefixTable, Totals};
 use rows::Chunk;
 use std::{io::Write, ops::Range, path::Path};
 
@@ -56,8 +56,9 @@ impl<'a> TablePart<'a> {
         self.table.totals(self.number(index)?)
     }
 
-    fn row(&self, index: u32) -> Option<TableRow<'a>> {
-        self.table.row(self.number(index)?)
+    #[inline]
+    fn ids(&self, index: u32) -> Option<(&'a str, Option<&'a str>)> {
+        self.table.ids(self.number(index)?)
     }
 }
 

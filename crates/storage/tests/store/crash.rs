@@ -1,7 +1,7 @@
 //! `kill -9` at random moments: every acknowledged batch is there, none twice.
 
 #[path = "../../examples/torture/rounds.rs"]
-mod rounds;
+pub(crate) mod rounds;
 
 use std::{path::Path, process::Command};
 

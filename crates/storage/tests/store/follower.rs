@@ -1,8 +1,6 @@
 //! Learned state that follows the events: whatever happens to a store, it knows each event that counts, once and in order.
 
-#[path = "../../examples/torture/journal.rs"]
-mod journal;
-
+use crate::crash::rounds::journal;
 use crate::support::{batch, event, events, fold, noise};
 use prefix_indexer_models::{EventBatch, IndexSpec};
 use prefix_indexer_storage::{

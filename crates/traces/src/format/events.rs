@@ -58,12 +58,17 @@ fn sniff(head: &[u8]) -> bool {
     prefix.is_some() || [tenant, page, time].iter().flatten().count() >= 2
 }
 
+/// What decodes lines that are in memory already.
+pub(crate) fn decoder() -> Box<dyn LineDecoder> {
+    Box::new(Decoder)
+}
+
 /// Lines of this format stand alone, so there is nothing to remember.
 struct Events;
 
 impl LineFormat for Events {
     fn next(&mut self, _: &[u8]) -> Box<dyn LineDecoder> {
-        Box::new(Decoder)
+        decoder()
     }
 
     fn needs_history(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::TablePart;
 use crate::format::segment::NONE;
-use prefix_indexer_models::{IndexSpec, PrefixKey, TableRow, Tally, Totals};
+use prefix_indexer_models::{IndexSpec, PrefixKey, Tally, Totals};
 
 /// What a segment is built from.
 pub(super) struct Input<'a> {
@@ -45,10 +45,21 @@ impl<'a> Input<'a> {
         })
     }
 
-    /// An entry; every one that [`arrange`](Self::arrange) lists is there.
-    pub(super) fn row(&self, entry: u32) -> Option<TableRow<'a>> {
+    /// The ids of an entry and of its parent; every one that [`arrange`](Self::arrange) lists is there.
+    #[inline]
+    pub(super) fn ids(&self, entry: u32) -> Option<(&'a str, Option<&'a str>)> {
         let (part, index) = self.place(entry);
-        self.parts.get(part)?.row(index)
+        self.parts.get(part)?.ids(index)
+    }
+
+    /// Loads what [`totals`](Self::totals) refers to, so that what is all over the tables is on its way at once.
+    pub(super) fn warm(&self, entries: &[u32]) {
+        let seen = entries.iter().fold(0, |seen, &entry| {
+            let Totals { key, tally, sums, .. } = self.totals(entry);
+            let sums = sums.first().zip(sums.last()).map_or(0, |(first, last)| first.to_bits() ^ last.to_bits());
+            seen ^ key.hash64() ^ tally.hit_count ^ u64::from(tally.page_end) ^ sums
+        });
+        std::hint::black_box(seen);
     }
 
     /// Entry to row.
@@ -69,12 +80,13 @@ impl<'a> Input<'a> {
 
     /// The row of an entry's parent, if it is in the segment.
     pub(super) fn parent_row(&self, entry: u32, lookup: &Lookup) -> Option<u32> {
-        let row = self.row(entry)?;
-        let parent_id = row.parent_id?;
+        let parent_id = self.ids(entry)?.1?;
+        let row = self.totals(entry);
         let (own, _) = self.place(entry);
+        let (tenant, model_id) = self.parts.get(own)?.table.names(row.scope)?;
         let find = |number: usize| {
             let part = self.parts.get(number)?;
-            let scope = if number == own { row.scope } else { part.table.scope(row.tenant, row.model_id)? };
+            let scope = if number == own { row.scope } else { part.table.scope(tenant, model_id)? };
             let found = part.table.find(scope, parent_id, row.tally.layer_min, row.tally.page_start)? as u32;
             let index = match lookup.chosen.get(number)? {
                 None => found,

@@ -9,6 +9,9 @@ use crate::{
 };
 use std::{io, ops::Range, path::PathBuf};
 
+/// Rows that are loaded together.
+const WARM: usize = 32;
+
 /// Where parents and texts are, row by row.
 pub(super) struct Links {
     /// Row of the parent, [`NONE`] for a parent that is not in the segment and for none.
@@ -79,7 +82,11 @@ pub(super) fn rows(
     let stride = input.spec.ladder.len() * 8 + RECORD;
     let mut chunk = Chunk { bytes: Vec::with_capacity(range.len() * stride), newest_ms: 0, faint: 0 };
     let mut partition = plan.partition_of(range.start as u32);
-    for number in range {
+    for number in range.clone() {
+        if (number - range.start).is_multiple_of(WARM) {
+            let end = range.end.min(number + WARM);
+            input.warm(order.get(number..end).unwrap_or_default());
+        }
         while plan.partitions.get(partition as usize).is_some_and(|p| p.first + p.count <= number as u32) {
             partition += 1;
         }
@@ -117,9 +124,9 @@ pub(super) fn text(input: &Input<'_>, links: &Links, order: &[u32], range: Range
     let entries = order.get(range.clone()).unwrap_or_default();
     let parents = links.parents.get(range).unwrap_or_default();
     for (&entry, &parent) in entries.iter().zip(parents) {
-        let Some(row) = input.row(entry) else { continue };
-        text.extend_from_slice(row.prefix_id.as_bytes());
-        if let Some(foreign) = row.parent_id.filter(|_| parent == NONE) {
+        let Some((prefix_id, parent_id)) = input.ids(entry) else { continue };
+        text.extend_from_slice(prefix_id.as_bytes());
+        if let Some(foreign) = parent_id.filter(|_| parent == NONE) {
             text.extend_from_slice(foreign.as_bytes());
         }
     }

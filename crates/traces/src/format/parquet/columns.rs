@@ -118,8 +118,7 @@ impl Columns {
             && page_start.iter().zip(page_end).all(|(start, end)| start <= end)
             && self.latency_ms.iter().all(|value| (0.0..f64::MAX).contains(value));
         if valid {
-            let scopes = tenant.iter().zip(model_id).map(|(tenant, model_id)| rows.scope(*tenant, *model_id));
-            let scope: Vec<u32> = scopes.collect();
+            let scope = scopes(tenant, model_id, rows);
             let depth = &self.wholes[DEPTH];
             let known_depth = |(row, depth): (usize, &u64)| if self.has_no_depth(row) { NO_DEPTH } else { *depth };
             let depth = match self.nulls[DEPTH] {
@@ -229,6 +228,23 @@ impl Columns {
         });
         self.wholes[field] = values.collect();
     }
+}
+
+/// The numbers of tenants and models. Strings of a dictionary are in one place, so where they are tells them apart.
+fn scopes(tenants: &[Span], models: &[Span], rows: &mut Rows<'_>) -> Vec<u32> {
+    const RECENT: usize = 64;
+    let mut recent = [(Span::NONE, Span::NONE, 0); RECENT];
+    let number = |(&tenant, &model_id): (&Span, &Span)| {
+        let place = (tenant.start.wrapping_mul(31) ^ model_id.start) as usize % RECENT;
+        let (known_tenant, known_model, number) = recent[place];
+        if (known_tenant, known_model) == (tenant, model_id) {
+            return number;
+        }
+        let number = rows.scope(tenant, model_id);
+        recent[place] = (tenant, model_id, number);
+        number
+    };
+    tenants.iter().zip(models).map(number).collect()
 }
 
 /// Frames of data turn whole numbers into floats when one of them is missing.

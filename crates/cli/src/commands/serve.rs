@@ -1,0 +1,93 @@
+//! `serve`: the index over HTTP, until told to stop.
+
+use super::{DataArgs, RetentionArgs};
+use crate::{DONE, config::Config, output};
+use anyhow::{Context, bail};
+use prefix_indexer::{
+    IndexSpec, IndexerOptions, Ladder, OpenOptions, PrefixIndexer, StorageError, TracingSink, Utility,
+};
+use prefix_indexer_server::{Server, ServerConfig};
+use std::{path::PathBuf, str::FromStr};
+use tracing_subscriber::filter::LevelFilter;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+
+    /// TOML file; its section [server] says how to listen
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Address and port, instead of the configuration's
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+
+    /// Half-lives that a new index keeps [default: 1m,5m,20m,1h,6h]
+    #[arg(long, value_name = "LIST", value_parser = Ladder::from_str)]
+    half_life: Option<Ladder>,
+
+    /// What a use counts in a new index [default: hits]
+    #[arg(long, value_name = "hits|bytes|latency", value_parser = Utility::from_str)]
+    utility: Option<Utility>,
+
+    #[command(flatten)]
+    retention: RetentionArgs,
+}
+
+impl Args {
+    pub(crate) fn run(self) -> anyhow::Result<u8> {
+        let config = self.config()?;
+        log(&config)?;
+        let spec = self.spec()?;
+        let max_future = Some(config.max_future.0);
+        // The address first: whoever finds it taken should not have waited for an index, nor have made one.
+        let server = Server::bind(config)?;
+        let store = self.data.write(OpenOptions { spec: Some(spec), ..self.retention.options() })?;
+        let options =
+            IndexerOptions { max_future, telemetry: vec![Box::new(TracingSink)], ..IndexerOptions::default() };
+        let indexer = PrefixIndexer::start(store, options);
+        if server.is_open() {
+            output::warn("no tokens: every program on this machine may read and write, other machines cannot connect");
+        }
+        output::note(format_args!("listening on {}", server.url()));
+        server.run(indexer)?;
+        Ok(DONE)
+    }
+
+    fn config(&self) -> anyhow::Result<ServerConfig> {
+        let mut config = Config::load_or_default(self.config.as_deref())?.server;
+        if let Some(listen) = &self.listen {
+            config.listen.clone_from(listen);
+        }
+        Ok(config)
+    }
+
+    /// What the index was made with, changed where the arguments say something: the store refuses what it cannot be.
+    fn spec(&self) -> anyhow::Result<IndexSpec> {
+        let made = match self.data.read() {
+            Ok(index) => index.view().spec().clone(),
+            Err(error) if matches!(error.downcast_ref(), Some(StorageError::Absent { .. })) => IndexSpec::default(),
+            Err(error) => return Err(error),
+        };
+        Ok(IndexSpec {
+            ladder: self.half_life.clone().unwrap_or(made.ladder),
+            utility: self.utility.unwrap_or(made.utility),
+            key_policy: made.key_policy,
+        })
+    }
+}
+
+/// Log lines go to standard error.
+fn log(config: &ServerConfig) -> anyhow::Result<()> {
+    let level = LevelFilter::from_str(&config.log_level).ok().with_context(|| {
+        format!("[server] log_level: `{}` is not one of error, warn, info, debug, trace", config.log_level)
+    })?;
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level).with_ansi(false);
+    match config.log_format.as_str() {
+        "text" => lines.init(),
+        "json" => lines.json().flatten_event(true).init(),
+        other => bail!("[server] log_format: `{other}` is neither text nor json"),
+    }
+    Ok(())
+}

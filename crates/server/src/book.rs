@@ -1,0 +1,113 @@
+//! Plans and feedback, in memory and kept: changed under one lock, written beside the index by one task.
+//!
+//! Whoever reports waits until the report is on disk, together with others that came meanwhile. What events say about plans is written
+//! every few seconds and at the end: after a crash the plans of the last seconds are not known any more, and entries that were
+//! used then wait again.
+
+use crate::app::App;
+use prefix_indexer::{
+    EventBatch, FeedbackLedger, PlanBook, PrefixIndexer, ServiceError, analytics::Learner, learned_by,
+};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+use tokio::sync::{Notify, watch};
+
+/// How often changes that nobody waits for are written.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Plans and feedback.
+pub(crate) struct Book {
+    inner: Mutex<Inner>,
+    wanted: Notify,
+    saved: watch::Sender<u64>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) plans: PlanBook,
+    pub(crate) ledger: FeedbackLedger,
+    /// What the index has learned, and how many events it had counted then.
+    learned: Option<Arc<Learner>>,
+    learned_at: u64,
+}
+
+impl Book {
+    pub(crate) fn load(indexer: &PrefixIndexer) -> Result<Book, ServiceError> {
+        let (plans, ledger, learned) =
+            indexer.with_store(|store| (PlanBook::load(store), FeedbackLedger::load(store), learned_by(store)))?;
+        let inner = Inner { plans: plans?, ledger: ledger?, learned: learned?.map(Arc::new), learned_at: 0 };
+        Ok(Book { inner: Mutex::new(inner), wanted: Notify::new(), saved: watch::Sender::new(0) })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic leaves counts that are right or one short.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Matches events against the open plans.
+    pub(crate) fn observe(&self, events: &EventBatch) {
+        let mut inner = self.lock();
+        let Inner { plans, ledger, .. } = &mut *inner;
+        plans.observe(events, ledger);
+    }
+
+    /// What the index has learned, some seconds ago at most.
+    pub(crate) fn learned(&self) -> Option<Arc<Learner>> {
+        self.lock().learned.clone()
+    }
+
+    /// Looks at what the index has learned, if it has counted anything since.
+    fn learn(&self, indexer: &PrefixIndexer) -> Result<(), ServiceError> {
+        let counted = indexer.metrics().status().counters.events;
+        if counted != self.lock().learned_at {
+            let learned = indexer.with_store(|store| learned_by(store))??;
+            let mut inner = self.lock();
+            (inner.learned, inner.learned_at) = (learned.map(Arc::new), counted);
+        }
+        Ok(())
+    }
+
+    /// Waits until what was changed before is on disk; false when it cannot be written.
+    pub(crate) async fn until_saved(&self) -> bool {
+        let version = self.lock().plans.version();
+        self.wanted.notify_one();
+        self.saved.subscribe().wait_for(|saved| *saved >= version).await.is_ok()
+    }
+
+    /// Writes what has changed since it was written last.
+    pub(crate) fn save(&self, indexer: &PrefixIndexer) -> Result<(), ServiceError> {
+        let (version, plans, ledger) = {
+            let inner = self.lock();
+            let version = inner.plans.version();
+            if version == *self.saved.borrow() {
+                return Ok(());
+            }
+            (version, inner.plans.clone(), inner.ledger.clone())
+        };
+        indexer.with_store(move |store| {
+            plans.save(store)?;
+            ledger.save(store)?;
+            Ok::<(), ServiceError>(store.flush()?)
+        })??;
+        self.saved.send_replace(version);
+        Ok(())
+    }
+}
+
+/// Saves when somebody waits for it, and every few seconds. Ends with the service.
+pub(crate) async fn keep(app: Weak<App>) {
+    loop {
+        let Some(book) = app.upgrade().map(|app| Arc::clone(&app.book)) else { return };
+        drop(tokio::time::timeout(INTERVAL, book.wanted.notified()).await);
+        let Some(app) = app.upgrade() else { return };
+        let saved = tokio::task::spawn_blocking(move || {
+            app.book.save(&app.indexer).and_then(|()| app.book.learn(&app.indexer))
+        })
+        .await;
+        if let Ok(Err(error)) = saved {
+            tracing::error!(%error, "plans and feedback were not written, or what was learned not read");
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `POST /v1/ingest`: events as a document or a line each, plain or compressed, durable or not, once by their key.
+
+use crate::{
+    access::CallerOf,
+    answer::{Detail, Problem, json_of},
+    app::App,
+    events::Shape,
+    ingest::{Choices, Until, batch_id},
+    params::Params,
+};
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+    response::Response,
+};
+use serde::Serialize;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Longest idempotency key in bytes.
+const MAX_KEY: usize = 255;
+
+#[derive(Serialize)]
+struct Taken {
+    /// Events taken.
+    ingested: u64,
+    /// Events left out because they are none.
+    bad_events: u64,
+    /// Events left out because they were counted before; known once they are durable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicates: Option<u64>,
+    durable: bool,
+}
+
+pub(crate) async fn ingest(
+    State(app): State<Arc<App>>,
+    CallerOf(caller): CallerOf,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let mut params = Params::of(&uri);
+    let durable = params.flag("durable");
+    let skip_bad = params.parsed("bad_events", |text| match text {
+        "fail" => Ok(false),
+        "skip" => Ok(true),
+        _ => Err("expected fail or skip".to_owned()),
+    });
+    let (tenant, model_id) = (params.text("tenant"), params.text("model"));
+    params.finish()?;
+    let key = idempotency_key(&headers)?;
+    let choices = Choices { skip_bad: skip_bad.unwrap_or(false), tenant, model_id };
+    let read = app.read_events(&caller, Shape::of(&headers), choices, &headers, body).await?;
+    let (count, bad_events) = (read.events.batch.len() as u64, read.events.bad);
+    let until = if durable { Until::Durable } else { Until::Taken };
+    let appended = app.hand_in(read, key.map(|key| batch_id(&caller, key)), until).await?;
+    let (ingested, duplicates) = appended.map_or((count, None), |done| (done.events, Some(done.duplicates)));
+    json_of(StatusCode::ACCEPTED, &Taken { ingested, bad_events, duplicates, durable })
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
+    const NAME: &str = "idempotency-key";
+    let mut keys = headers.get_all(NAME).iter().map(|key| key.as_bytes());
+    match (keys.next(), keys.next()) {
+        (None, _) => Ok(None),
+        (Some(key), None) if (1..=MAX_KEY).contains(&key.len()) => Ok(Some(key)),
+        _ => {
+            let msg = format!("Value error, expected one key of 1 to {MAX_KEY} bytes");
+            Err(Detail::new("value_error", vec!["header".into(), NAME.into()], msg, Value::Null).into())
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `POST` and `GET /v1/plan`: what to load, given so many bytes; `GET /v1/plan/{id}`: how that did.
+
+use crate::{
+    access::{CallerOf, forbidden},
+    answer::{Detail, Problem, input, json_of},
+    app::{App, wall_clock_ms},
+    events::json_text,
+    params::Params,
+    tokens::{Caller, Tenants},
+    v1::suggest::{Resident, active},
+};
+use axum::{
+    body::Body,
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderMap, StatusCode, Uri},
+    response::Response,
+};
+use prefix_indexer::{
+    MAX_INTEGER, PAGE_TOKENS, Plan, PlanQuery, ServiceError,
+    analytics::Learner,
+    cache::{ByteSize, Period},
+};
+use serde::Deserialize;
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+
+/// As the arguments of `prefix-indexer plan`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    budget: ByteSize,
+    horizon: Period,
+    now: Option<u64>,
+    policy: Option<String>,
+    tenant: Option<String>,
+    model: Option<String>,
+    #[serde(default)]
+    active: Vec<Resident>,
+    bandwidth: Option<ByteSize>,
+    deadline: Option<Period>,
+    prefill_us_per_token: Option<f64>,
+    page_tokens: Option<u64>,
+}
+
+pub(crate) async fn post(
+    State(app): State<Arc<App>>,
+    CallerOf(caller): CallerOf,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    Params::of(&uri).finish()?;
+    let payload = app.read_body(&headers, body).await?;
+    let text = json_text(&payload.bytes)?;
+    let asked: Asked = serde_json::from_str(text).map_err(|error| {
+        Detail::new("value_error", vec!["body".into()], format!("Value error, {error}"), input(text))
+    })?;
+    make(app, &caller, asked).await
+}
+
+/// The same with a query, so that a plan has an address.
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    CallerOf(caller): CallerOf,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let mut params = Params::of(&uri);
+    let (budget, horizon) = (params.parsed("budget", str::parse), params.parsed("horizon", str::parse));
+    let asked = Asked {
+        budget: budget.unwrap_or(ByteSize(0)),
+        horizon: horizon.unwrap_or(Period(Duration::ZERO)),
+        now: params.integer("now", 0..=MAX_INTEGER),
+        policy: params.text("policy"),
+        tenant: params.text("tenant"),
+        model: params.text("model"),
+        active: params.all("active").into_iter().map(Resident::Id).collect(),
+        bandwidth: params.parsed("bandwidth", str::parse),
+        deadline: params.parsed("deadline", str::parse),
+        prefill_us_per_token: params.amount("prefill_us_per_token"),
+        page_tokens: params.integer("page_tokens", 1..=MAX_INTEGER),
+    };
+    params.finish()?;
+    for (name, is_there) in [("budget", budget.is_some()), ("horizon", horizon.is_some())] {
+        if !is_there {
+            return Err(Detail::missing(vec!["query".into(), name.into()], Value::Null).into());
+        }
+    }
+    make(app, &caller, asked).await
+}
+
+async fn make(app: Arc<App>, caller: &Caller, mut asked: Asked) -> Result<Response, Problem> {
+    match (&asked.tenant, &caller.tenants) {
+        (Some(tenant), _) if !caller.sees(tenant) => return Err(forbidden()),
+        (None, Tenants::Only(tenants)) if tenants.len() == 1 => asked.tenant = tenants.first().cloned(),
+        (None, Tenants::Only(_)) => {
+            let msg = "Value error, this token speaks for several tenants: name one";
+            return Err(Detail::new("value_error", vec!["tenant".into()], msg, Value::Null).into());
+        }
+        _ => {}
+    }
+    // Milliseconds for large budgets: where nobody waits for it.
+    let planned = tokio::task::spawn_blocking(move || app.plan(&asked)).await;
+    json_of(StatusCode::OK, &planned.map_err(|error| Problem::internal(&error))??)
+}
+
+impl App {
+    fn plan(&self, asked: &Asked) -> Result<Plan, Problem> {
+        let view = self.indexer.snapshot();
+        let active = active(asked.active.iter().cloned());
+        let milliseconds = |period: Period| u64::try_from(period.0.as_millis()).unwrap_or(u64::MAX);
+        let horizon_ms = milliseconds(asked.horizon);
+        // As for scores: in an index of an old trace, now is when that ended.
+        let wall_ms = wall_clock_ms();
+        let is_live = wall_ms.saturating_sub(view.newest_ms()) <= horizon_ms.saturating_mul(10);
+        let query = PlanQuery {
+            now_ms: asked.now.or(is_live.then_some(wall_ms)),
+            policy: asked.policy.as_deref().unwrap_or("auto"),
+            tenant: asked.tenant.as_deref(),
+            model_id: asked.model.as_deref(),
+            active: active.as_ref(),
+            bytes_per_second: asked.bandwidth.map(|rate| rate.0 as f64),
+            deadline_ms: asked.deadline.map(milliseconds),
+            prefill_us_per_token: asked.prefill_us_per_token,
+            page_tokens: asked.page_tokens.unwrap_or(PAGE_TOKENS),
+            ..PlanQuery::new(asked.budget.0, horizon_ms)
+        };
+        let started = std::time::Instant::now();
+        let learned = self.book.learned();
+        let plan = query.run(&view, learned.as_deref().map(Learner::model)).map_err(|error| match error {
+            ServiceError::Plan { .. } | ServiceError::Policy { .. } => {
+                Detail::new("value_error", vec!["body".into()], format!("Value error, {error}"), Value::Null).into()
+            }
+            error => Problem::internal(&error),
+        })?;
+        self.requests.planned(started.elapsed());
+        self.book.lock().plans.add(&plan, asked.tenant.as_deref(), &view);
+        Ok(plan)
+    }
+}
+
+pub(crate) async fn outcome(
+    State(app): State<Arc<App>>,
+    CallerOf(caller): CallerOf,
+    plan_id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Ok(Path(plan_id)) = plan_id else { return Err(Problem::not_found()) };
+    let visible = |tenant: Option<&str>| match tenant {
+        Some(tenant) => caller.sees(tenant),
+        None => caller.tenants == Tenants::All,
+    };
+    let outcome = app.book.lock().plans.outcome(&plan_id, visible);
+    json_of(StatusCode::OK, &outcome.ok_or_else(Problem::not_found)?)
+}
