@@ -11,6 +11,7 @@ mod schemathesis;
 mod services;
 mod serving;
 mod soak;
+mod soak_prefetch;
 mod test;
 mod torture;
 mod tree;
@@ -36,6 +37,8 @@ cargo xtask TASK
   ci               format, lints, documentation, licences (where cargo-deny is installed), then test
   fuzz [--seconds 60] [TARGET]
                    every fuzz target for so long; installs cargo-fuzz where it is missing
+  soak-prefetch [--seconds 60] [--rounds 10000]
+                   prefetch workers under load for so long, and so many starts and stops
   schemathesis [--examples 200]
                    requests made up from the service's description; installs schemathesis where it is missing
   soak [--minutes 60]
@@ -65,6 +68,7 @@ fn run(args: &[String]) -> Result<ExitCode> {
         "schemathesis" => schemathesis::run(args)?,
         "soak" => soak::run(args)?,
         "torture" => torture::run(args)?,
+        "soak-prefetch" => soak_prefetch::run(args)?,
         "test" => return test::run(args),
         "help" | "-h" | "--help" => println!("{USAGE}"),
         other => bail!("there is no task {other:?}\n\n{USAGE}"),

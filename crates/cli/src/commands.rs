@@ -14,12 +14,14 @@ mod inspect;
 mod man;
 mod merge;
 mod plan;
+mod prefetch;
 mod replay;
 mod serve;
 mod snapshot;
 mod suggest;
 mod trace;
 mod tune;
+mod warm;
 
 use crate::units::milliseconds;
 use clap::{ArgAction, Subcommand};
@@ -55,6 +57,10 @@ commands! {
     Hot = hot;
     /// What the index's own history recommends: policy, half-life
     Tune = tune;
+    /// Execute a plan: move its blocks to the local tier, root first
+    Warm = warm;
+    /// Keep what matters now in the local tier, beside a live index
+    Prefetch = prefetch;
     /// All prefixes with their statistics
     Snapshot = snapshot;
     /// What an index consists of, with every checksum verified

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use prefix_indexer::{
     cache::{BackendRegistry, CacheConfig, CacheManager, parse_section},
     cache_object_store, cache_redis,
+    prefetch::{BlocksSection, PrefetchSection},
 };
 use prefix_indexer_server::ServerConfig;
 use serde::Deserialize;
@@ -44,8 +45,8 @@ macro_rules! sections {
     };
 }
 sections! {
-    read: cache: CacheConfig, server: ServerConfig,;
-    of_other_commands: index, blocks, prefetch,
+    read: blocks: BlocksSection, cache: CacheConfig, prefetch: PrefetchSection, server: ServerConfig,;
+    of_other_commands: index,
 }
 
 impl Config {
@@ -178,7 +179,7 @@ mod tests {
             (
                 "[cahce]",
                 "",
-                "configuration: unknown field `cahce`: expected cache, server, index, blocks, prefetch (perhaps `cache` is meant)",
+                "configuration: unknown field `cahce`: expected blocks, cache, prefetch, server, index (perhaps `cache` is meant)",
             ),
             ("[cache]\ndefault_tll = 1", "", "[cache]: unknown field `default_tll`"),
             ("[cache", "", "TOML parse error at line 1"),
@@ -187,7 +188,7 @@ mod tests {
             (
                 "",
                 "PREFIX_INDEXER_CAHCE_DEFAULT_TTL",
-                "PREFIX_INDEXER_CAHCE_DEFAULT_TTL: expected PREFIX_INDEXER_SECTION_KEY, where SECTION is one of CACHE, SERVER, INDEX",
+                "PREFIX_INDEXER_CAHCE_DEFAULT_TTL: expected PREFIX_INDEXER_SECTION_KEY, where SECTION is one of BLOCKS, CACHE, PREFETCH, SERVER, INDEX",
             ),
             (
                 FILE,

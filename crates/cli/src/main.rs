@@ -8,6 +8,7 @@ mod config;
 mod output;
 mod progress;
 mod report;
+mod tiers;
 mod units;
 
 use clap::Parser;

@@ -259,6 +259,13 @@ mod tests {
     }
 
     #[test]
+    fn hashes_are_keys_of_64_digits() {
+        let hash: [u8; 32] = std::array::from_fn(|place| place as u8 * 8);
+        let key = hash_key("kv:", &hash);
+        assert_eq!((key.len(), &key[..9], &key[65..]), (67, "kv:000810", "f8"));
+    }
+
+    #[test]
     fn layers_and_pages_that_nobody_knows_are_an_error() {
         let keys = BlockKeys::parse("{prefix_id}/{layer}", "").unwrap();
         let error = keys.render(&BlockName { extent: None, ..NAME }).unwrap_err().to_string();

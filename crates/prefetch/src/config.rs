@@ -138,13 +138,29 @@ pub struct PrefetchSection {
     pub retries: Option<u32>,
     /// How long a block that was found resident or missing is taken to be so. Default 5 min.
     pub recheck: Option<Period>,
-    /// Score and report, and fetch nothing.
+    /// Score and report, and fetch nothing. Also as a number or a word, as the environment gives it.
+    #[serde(deserialize_with = "yes_or_no")]
     pub dry_run: bool,
     /// Let the controller move minimum probability (the least score of a block: a policy whose scores are probabilities is wanted)
     /// and rate. Off unless set.
     pub adaptive: bool,
     /// Seed of all chance (jitter, exploration). Default 0.
     pub seed: u64,
+}
+
+fn yes_or_no<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Is(bool),
+        Number(i64),
+        Word(String),
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::Is(is) => is,
+        Written::Number(number) => is_truthy(&number.to_string()),
+        Written::Word(word) => is_truthy(&word),
+    })
 }
 
 /// A number of bytes a second, written as a size with or without `/s`.
@@ -342,6 +358,8 @@ mod tests {
         check("workers = 0", "[prefetch] workers: is not above 0");
         check("max_requests_per_second = -1.0", "max_requests_per_second");
         check("min_probability = 1.5", "min_probability: 1.5 is not between 0 and 1");
+        assert!(toml::from_str::<PrefetchSection>("dry_run = \"yes\"").unwrap().dry_run);
+        assert!(!toml::from_str::<PrefetchSection>("dry_run = 0").unwrap().dry_run);
         assert!(toml::from_str::<PrefetchSection>("worker = 1").is_err());
         assert!(toml::from_str::<PrefetchSection>("max_bytes_per_second = \"fast\"").is_err());
     }

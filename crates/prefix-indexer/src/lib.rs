@@ -7,6 +7,7 @@ pub use prefix_indexer_cache as cache;
 pub use prefix_indexer_cache_object_store as cache_object_store;
 pub use prefix_indexer_cache_redis as cache_redis;
 pub use prefix_indexer_models as models;
+pub use prefix_indexer_prefetch as prefetch;
 pub use prefix_indexer_service as service;
 pub use prefix_indexer_simulator as simulator;
 pub use prefix_indexer_storage as storage;

@@ -1,0 +1,42 @@
+//! The tiers of a configuration at work, and the way to move blocks between them.
+
+use crate::config::Config;
+use anyhow::bail;
+use prefix_indexer::{
+    cache::SystemClock,
+    prefetch::{Attempts, BlockKeys, Dress, FetchPolicy, TierFetcher},
+};
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+
+/// Threads that do the work of tiers: they hand out calls and copy little.
+const TIER_THREADS: usize = 2;
+
+pub(crate) struct Tiers {
+    pub(crate) keys: BlockKeys,
+    pub(crate) fetcher: Arc<TierFetcher>,
+    dress: Dress,
+    /// Ends with everything else.
+    _runtime: Runtime,
+}
+
+impl Tiers {
+    pub(crate) fn open(config: &Config) -> anyhow::Result<Tiers> {
+        let keys = config.blocks.keys()?;
+        if config.cache.tiers.len() < 2 {
+            bail!(
+                "[[cache.tiers]]: blocks move from the second tier (or those after it) to the first; there is no second"
+            );
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(TIER_THREADS).enable_all().build()?;
+        let cache = runtime.block_on(config.open_cache())?;
+        let dress = Dress { base_ttl: config.cache.default_ttl.0, clock: Arc::new(SystemClock) };
+        let fetcher = TierFetcher::new(cache, runtime.handle().clone(), config.blocks.value, dress.clone());
+        Ok(Tiers { keys, fetcher: Arc::new(fetcher), dress, _runtime: runtime })
+    }
+
+    /// Moves within a policy.
+    pub(crate) fn attempts(&self, policy: FetchPolicy) -> Attempts {
+        Attempts::new(Arc::clone(&self.fetcher) as _, None, self.dress.clone(), policy)
+    }
+}

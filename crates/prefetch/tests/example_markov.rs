@@ -1,0 +1,11 @@
+//! The example does what it says.
+#![expect(unreachable_pub, reason = "an example that is a module here")]
+
+#[path = "../examples/markov.rs"]
+mod markov;
+
+#[test]
+fn the_next_request_hits() {
+    let seen = markov::run().unwrap();
+    assert_eq!((seen.hits, seen.pages), (4, 4));
+}
