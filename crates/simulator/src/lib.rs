@@ -15,7 +15,6 @@ pub mod scenarios;
 mod share;
 mod tiers;
 mod trace;
-mod warmup;
 mod window;
 
 pub use costs::Costs;
