@@ -1,5 +1,4 @@
 //! What is learned from a stream of uses: probabilities, a choice of policy, and state that can be kept.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use prefix_indexer_analytics::{
     Effort, Forecaster, LEARNED, Learner, Model,
