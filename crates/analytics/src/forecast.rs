@@ -4,7 +4,7 @@
 //! have predicted, and when the horizon has passed it learns from what became of them. Now and then it freezes the plan that
 //! each policy would make and counts, when the horizon has passed, which of the planned blocks were used: so it knows which policy
 //! to trust (prequential evaluation: Dawid, 1984). The time between steps doubles when there have been so many, and
-//! the older evidence then counts half: each second of the history weighs the same, and there are never more than
+//! what came before then counts half: each second of the history weighs the same, and there are never more than
 //! a few hundred steps an octave of time.
 //!
 //! The prediction is a [`Model`]: it knows no block, and scores a row of an index as it scores a block of a replay.
@@ -23,7 +23,7 @@ pub use learner::{FOLLOWED, Learner, LearnerError};
 pub use model::{LEARNED, Model, Outlook};
 
 use crate::{
-    Divergence,
+    Divergence, Reliability,
     backtest::{Choice, Warmup},
     policies::Moment,
 };
@@ -41,6 +41,12 @@ const SAMPLES_A_HORIZON: u64 = 16;
 /// Of the blocks looked at, every other is the most popular of so many random ones: likely blocks are rare, and plans consist
 /// of them.
 const TOURNAMENT: usize = 8;
+/// Share of the evidence for the weights that is forgotten a step: they follow the latest hundred steps or so, a fifth to two
+/// fifths of the history. What plans were worth is not forgotten that way.
+const FADING: f64 = 0.01;
+/// How much of a block's logit is that of all blocks that the same request used last. They will mostly be used together, so
+/// what tells them apart is in good part noise.
+const TOGETHER: f64 = 0.5;
 /// Plans frozen at the same time.
 const FROZEN: usize = 16;
 
@@ -148,11 +154,17 @@ impl Forecaster {
         self.blocks.all().map(|block| self.blocks.used_since(block, since_ms)).collect()
     }
 
-    /// Forgets the other blocks, and what is not decided yet; those that are kept count up anew, in the same order.
+    /// Forgets the other blocks; those that are kept count up anew, in the same order.
     pub(crate) fn retain(&mut self, keep: &[bool]) {
-        self.blocks.retain(&mut self.model, keep);
-        self.samples.iter_mut().for_each(VecDeque::clear);
-        self.frozen.clear();
+        let numbers = self.blocks.retain(&mut self.model, keep);
+        for sample in self.samples.iter_mut().flatten() {
+            sample.rows.retain_mut(|seen| {
+                let new = numbers.get(seen.block as usize).copied().flatten();
+                seen.block = new.unwrap_or(seen.block);
+                new.is_some()
+            });
+        }
+        self.frozen.iter_mut().for_each(|frozen| frozen.renumber(&numbers));
     }
 
     /// Adds what was learned elsewhere.
@@ -176,14 +188,16 @@ impl Forecaster {
     fn step(&mut self, time_ms: u64) {
         self.decide(time_ms);
         if let Some(at_ms) = self.steps.step(time_ms, self.effort.uses_a_step) {
-            if self.steps.doubled() {
+            let doubled = self.steps.take_doubled();
+            if doubled {
                 self.model.ledger.fade();
-                self.model
-                    .horizons
-                    .iter_mut()
-                    .flat_map(|horizon| &mut horizon.experts)
-                    .for_each(|expert| expert.fade());
+                self.model.horizons.iter_mut().for_each(|horizon| horizon.reliability.rotate_left(1));
+                self.model.horizons.iter_mut().for_each(|horizon| horizon.reliability[1] = Reliability::default());
             }
+            // From now on a step stands for twice the time, so those before count half.
+            let fading = if doubled { 0.5 + FADING / 2.0 } else { FADING };
+            let experts = self.model.horizons.iter_mut().flat_map(|horizon| &mut horizon.experts);
+            experts.for_each(|expert| expert.fade(fading));
             if self.blocks.len() > 0 {
                 self.look(at_ms);
                 let known = self.blocks.len() as f64;
@@ -205,7 +219,7 @@ impl Forecaster {
                 let came = |seen: &Seen| blocks.used_since(seen.block, sample.at_ms);
                 for seen in &sample.rows {
                     if let Some(probability) = seen.probability {
-                        horizon.reliability.record(probability, came(seen));
+                        horizon.reliability[1].record(probability, came(seen));
                     }
                 }
                 let rows = sample.rows.iter().map(|seen| Row { features: &seen.features, came: came(seen) });
@@ -304,15 +318,30 @@ fn place(chains: Option<&Divergence>, hazards: Option<&[f64]>, block: u32) -> Op
 
 fn rank_learned(outlook: &Outlook<'_>, blocks: &Blocks, chains: Option<&Divergence>, ranks: &mut Vec<Rank>) {
     let hazards = chains.map(|chains| outlook.hazards(chains));
-    let rank = |block: u32| {
+    let probability = |block: u32| {
         let places = hazards.as_ref().and_then(|hazards| {
             let at = |which: usize| place(chains, hazards.get(which.min(hazards.len() - 1)).map(Vec::as_slice), block);
             Some([at(0)?, at(1)?])
         });
-        Rank::of_score(outlook.placed(&blocks.facts(block), places), 0)
+        outlook.placed(&blocks.facts(block), places)
     };
     ranks.clear();
-    ranks.extend(blocks.all().map(rank));
+    if chains.is_none() {
+        ranks.extend(blocks.all().map(|block| Rank::of_score(probability(block), 0)));
+        return;
+    }
+    let logits: Vec<f64> = blocks.all().map(|block| logistic::logit(probability(block))).collect();
+    let mut together = vec![(0.0, 0.0); logits.len()];
+    for (block, logit) in blocks.all().zip(&logits) {
+        if let Some((sum, count)) = together.get_mut(blocks.end(block) as usize) {
+            *sum += logit;
+            *count += 1.0;
+        }
+    }
+    ranks.extend(blocks.all().zip(&logits).map(|(block, logit)| {
+        let (sum, count) = together.get(blocks.end(block) as usize).copied().unwrap_or((*logit, 1.0));
+        Rank::of_score(logistic::sigmoid(logit + TOGETHER * (sum / count - logit)), 0)
+    }));
 }
 
 fn rank_reuse(outlook: &Outlook<'_>, blocks: &Blocks, ranks: &mut Vec<Rank>) {

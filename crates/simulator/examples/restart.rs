@@ -1,4 +1,4 @@
-//! What each policy recovers after a restart: `restart TRACE [JSON]`.
+//! What each policy recovers after a restart: `restart TRACE [JSON [POLICY,...]]`.
 
 use prefix_indexer_analytics::policies::{self, REPLAY_HALF_LIVES_MS};
 use prefix_indexer_models::Ladder;
@@ -9,15 +9,20 @@ use std::time::Instant;
 #[expect(clippy::print_stdout, reason = "an example talks to people")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("usage: restart TRACE [JSON]")?;
+    let path = arguments.next().ok_or("usage: restart TRACE [JSON [POLICY,...]]")?;
     let trace = Trace::load(Inputs::from_args([path])?.open(TraceOptions::default(), |_| Vec::new()), |_| ())?;
+    let json = arguments.next();
+    let ladder = Ladder::new(&REPLAY_HALF_LIVES_MS)?;
+    let names = match arguments.next() {
+        Some(list) => list.split(',').map(str::to_owned).collect(),
+        None => policies::names(&ladder),
+    };
+    let mut rankers = rankers(&names, &ladder)?;
     let options = restart::Options::default();
     let started = Instant::now();
-    let ladder = Ladder::new(&REPLAY_HALF_LIVES_MS)?;
-    let mut rankers = rankers(&policies::names(&ladder), &ladder)?;
     let report = restart::run(&trace, &options, &mut rankers, |_, _| ())?;
     let elapsed = started.elapsed();
-    if let Some(json) = arguments.next() {
+    if let Some(json) = json {
         std::fs::write(json, serde_json::to_vec(&report)?)?;
     }
     let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.1}", share * 100.0));

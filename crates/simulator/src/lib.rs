@@ -16,7 +16,6 @@ mod share;
 mod stack;
 mod tiers;
 mod trace;
-mod warmup;
 mod window;
 
 pub use costs::Costs;

@@ -27,6 +27,8 @@ struct Known {
     bytes: u64,
     parent: u32,
     depth: u32,
+    /// The last block of the last request that used it.
+    end: u32,
 }
 
 impl Blocks {
@@ -56,6 +58,7 @@ impl Blocks {
         let clock = self.clock.get_or_insert_with(|| Clock::new(&model.ladder));
         clock.set(time_ms);
         let mut parent = parent.unwrap_or(NO_BLOCK);
+        let end = chain.last().copied().unwrap_or(NO_BLOCK);
         for &block in chain {
             let place = block as usize;
             if place >= self.known.len() {
@@ -64,7 +67,7 @@ impl Blocks {
                 }
                 let depth = self.known.get(parent as usize).map_or(0, |parent| parent.depth.saturating_add(1));
                 let waiting = model.table.first_use(time_ms);
-                self.known.push(Known { uses: 0, first_ms: time_ms, waiting, bytes: 0, parent, depth });
+                self.known.push(Known { uses: 0, first_ms: time_ms, waiting, bytes: 0, parent, depth, end: block });
                 self.sums.resize(self.sums.len() + self.rungs, 0.0);
             }
             let known = &mut self.known[place];
@@ -72,6 +75,7 @@ impl Blocks {
             clock.add(last_ms, &mut self.sums[place * self.rungs..(place + 1) * self.rungs], 1.0);
             known.waiting = model.table.reuse(&known.waiting, time_ms);
             known.uses += 1;
+            known.end = end;
             known.bytes = bytes(block);
             parent = block;
         }
@@ -84,8 +88,9 @@ impl Blocks {
         }
     }
 
-    /// Keeps some of the blocks, numbered anew in the same order. A parent that goes is no parent any more.
-    pub(super) fn retain(&mut self, model: &mut Model, keep: &[bool]) {
+    /// Keeps some of the blocks, numbered anew in the same order: for each block its new number. A parent that goes is no
+    /// parent any more.
+    pub(super) fn retain(&mut self, model: &mut Model, keep: &[bool]) -> Vec<Option<u32>> {
         let kept = |block: usize| keep.get(block).copied().unwrap_or(false);
         let mut numbers = vec![NO_BLOCK; self.known.len()];
         let mut next = 0;
@@ -96,6 +101,7 @@ impl Blocks {
                 continue;
             }
             known.parent = numbers.get(known.parent as usize).copied().unwrap_or(NO_BLOCK);
+            known.end = next as u32;
             self.known[next] = known;
             self.sums.copy_within(block * self.rungs..(block + 1) * self.rungs, next * self.rungs);
             numbers[block] = next as u32;
@@ -103,6 +109,7 @@ impl Blocks {
         }
         self.known.truncate(next);
         self.sums.truncate(next * self.rungs);
+        numbers.into_iter().map(|number| (number != NO_BLOCK).then_some(number)).collect()
     }
 
     pub(super) fn check(&self, model: &Model) -> Result<(), &'static str> {
@@ -120,6 +127,11 @@ impl Blocks {
 
     pub(super) fn parent(&self, block: u32) -> Option<u32> {
         self.known.get(block as usize).map(|known| known.parent).filter(|&parent| parent != NO_BLOCK)
+    }
+
+    /// The last block of the last request that used a block.
+    pub(super) fn end(&self, block: u32) -> u32 {
+        self.known.get(block as usize).map_or(block, |known| known.end)
     }
 
     /// What orders blocks of equal rank: the newest use, then the least depth, then the first seen come first.

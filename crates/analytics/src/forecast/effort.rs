@@ -15,7 +15,7 @@ pub struct Effort {
     pub uses_a_step: u64,
     /// Steps from one judged plan to the next.
     pub steps_a_plan: u32,
-    /// Uses between two judged plans, at least, as a multiple of the blocks known.
+    /// Uses between two judged plans, as a multiple of the blocks known, unless the uses have doubled before that.
     pub uses_a_block_a_plan: f64,
     /// Whether requests are whole chains, root first, so that it can be learned where in the tree they go on.
     pub chains: bool,
@@ -27,7 +27,7 @@ impl Effort {
         Effort {
             horizons_ms: vec![60_000, 300_000],
             budgets: vec![0.01, 0.02, 0.05, 0.1, 0.25],
-            rows: 500,
+            rows: 1_000,
             uses_a_step: 1,
             steps_a_plan: 8,
             uses_a_block_a_plan: 0.0,
@@ -39,7 +39,7 @@ impl Effort {
     pub fn ingestion() -> Effort {
         Effort {
             horizons_ms: vec![60_000, 300_000, 1_800_000],
-            rows: 32,
+            rows: 64,
             uses_a_step: 512,
             steps_a_plan: 1,
             uses_a_block_a_plan: 4.0,

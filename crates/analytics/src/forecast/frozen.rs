@@ -23,6 +23,15 @@ impl Frozen {
         Frozen { at_ms, known, learned, fixed, judged: 0 }
     }
 
+    /// Goes on with the blocks that are kept, under their new numbers.
+    pub(super) fn renumber(&mut self, numbers: &[Option<u32>]) {
+        let new = |block: u32| numbers.get(block as usize).copied().flatten();
+        self.known = numbers.iter().take(self.known).flatten().count();
+        for plan in self.learned.iter_mut().flatten().chain(&mut self.fixed) {
+            *plan = plan.iter().filter_map(|&block| new(block)).collect();
+        }
+    }
+
     pub(super) fn is_judged(&self, effort: &Effort) -> bool {
         self.judged >= effort.horizons_ms.len()
     }

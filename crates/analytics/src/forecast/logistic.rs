@@ -8,6 +8,8 @@
 use super::features::{self, Features};
 use serde::{Deserialize, Serialize};
 
+/// Trust in the untaught constant, in rows.
+const BIAS_RIDGE: f64 = 0.1;
 /// Steps of Newton's method a batch; the prior is close after the first batches, so that few are needed.
 const STEPS: usize = 3;
 /// The longest change of a weight in one step.
@@ -36,6 +38,8 @@ impl Logistic {
         let size = columns.len();
         let mut precision = vec![0.0; size * size];
         precision.iter_mut().step_by(size + 1).for_each(|diagonal| *diagonal = ridge);
+        // How common uses are is learned from the first rows on.
+        precision[0] = ridge.min(BIAS_RIDGE);
         Logistic { weights: features::untaught_weights(&columns), columns, precision, ridge }
     }
 
@@ -87,11 +91,14 @@ impl Logistic {
         }
     }
 
-    /// Halves the evidence of all rows so far; the weights stay.
-    pub(crate) fn fade(&mut self) {
+    /// Forgets a share of the evidence of all rows so far; the weights stay.
+    pub(crate) fn fade(&mut self, share: f64) {
         let size = self.columns.len();
-        self.precision.iter_mut().for_each(|precision| *precision /= 2.0);
-        self.precision.iter_mut().step_by(size + 1).for_each(|diagonal| *diagonal += self.ridge / 2.0);
+        self.precision.iter_mut().for_each(|precision| *precision *= 1.0 - share);
+        self.precision.iter_mut().step_by(size + 1).skip(1).for_each(|diagonal| *diagonal += self.ridge * share);
+        if let Some(bias) = self.precision.first_mut() {
+            *bias += self.ridge.min(BIAS_RIDGE) * share;
+        }
     }
 
     pub(crate) fn has_shape_of(&self, other: &Logistic) -> bool {
@@ -114,6 +121,13 @@ fn value(features: &Features, column: usize) -> f64 {
 #[inline]
 pub(crate) fn sigmoid(logit: f64) -> f64 {
     1.0 / (1.0 + (-logit).exp())
+}
+
+/// The inverse of [`sigmoid`]; finite.
+#[inline]
+pub(crate) fn logit(probability: f64) -> f64 {
+    let smallest = f64::MIN_POSITIVE;
+    probability.max(smallest).ln() - (1.0 - probability).max(smallest).ln()
 }
 
 /// Copies the lower triangle to the upper.

@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 /// What the learned probability is called among the policies that `auto` chooses from.
 pub const LEARNED: &str = "learned";
 
-/// Trust in the untaught weights, in rows.
+/// Trust in the untaught weights of an expert with few columns, in rows.
 const RIDGE: f64 = 20.0;
+/// Likewise of the one with many, which could follow every accident.
+const RICH_RIDGE: f64 = 200.0;
 
 /// Life tables, the weights of the learned probability, how well it was calibrated, and what each policy's plans were worth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,7 +36,8 @@ pub(super) struct Horizon {
     pub(super) horizon_ms: u64,
     /// Their logits are averaged: a pool of opinions.
     pub(super) experts: Vec<Logistic>,
-    pub(super) reliability: Reliability,
+    /// Of the time before the steps became longer, and since.
+    pub(super) reliability: [Reliability; 2],
 }
 
 impl Horizon {
@@ -48,14 +51,13 @@ impl Model {
     pub(super) fn new(ladder: &Ladder, effort: &Effort) -> Model {
         let rungs = ladder.len();
         let experts = || match effort.chains {
-            true => [features::lean_columns(rungs), features::rich_columns(rungs)].to_vec(),
-            false => vec![features::row_columns(rungs)],
+            true => vec![
+                Logistic::new(features::lean_columns(rungs), RIDGE),
+                Logistic::new(features::rich_columns(rungs), RICH_RIDGE),
+            ],
+            false => vec![Logistic::new(features::row_columns(rungs), RIDGE)],
         };
-        let horizon = |&horizon_ms: &u64| Horizon {
-            horizon_ms,
-            experts: experts().into_iter().map(|columns| Logistic::new(columns, RIDGE)).collect(),
-            reliability: Reliability::default(),
-        };
+        let horizon = |&horizon_ms: &u64| Horizon { horizon_ms, experts: experts(), reliability: Default::default() };
         let names = [LEARNED.to_owned(), REUSE.to_owned()].into_iter().chain(policies::formula_names(ladder)).collect();
         Model {
             ladder: ladder.clone(),
@@ -104,10 +106,14 @@ impl Model {
         self.ledger.choice()
     }
 
-    /// Predicted probabilities of random blocks against what became of them, at each horizon (in milliseconds). Each was made
-    /// before its outcome was learned from.
-    pub fn reliability(&self) -> impl Iterator<Item = (u64, &Reliability)> {
-        self.horizons.iter().map(|horizon| (horizon.horizon_ms, &horizon.reliability))
+    /// Predicted probabilities of random blocks against what became of them, at each horizon (in milliseconds), over the latest
+    /// half of the history or more. Each was made before its outcome was learned from.
+    pub fn reliability(&self) -> impl Iterator<Item = (u64, Reliability)> {
+        self.horizons.iter().map(|horizon| {
+            let [mut both, since] = horizon.reliability.clone();
+            both.merge(&since);
+            (horizon.horizon_ms, both)
+        })
     }
 
     /// Makes ready to score many prefixes at one time and horizon. Some 100 us.
@@ -133,7 +139,7 @@ impl Model {
             let Some(theirs) = other.horizons.iter().find(|theirs| theirs.horizon_ms == ours.horizon_ms) else {
                 continue;
             };
-            ours.reliability.merge(&theirs.reliability);
+            ours.reliability.iter_mut().zip(&theirs.reliability).for_each(|(ours, theirs)| ours.merge(theirs));
             let evidence = |horizon: &Horizon| horizon.experts.iter().map(Logistic::evidence).sum::<f64>();
             if evidence(theirs) > evidence(ours) {
                 ours.experts.clone_from(&theirs.experts);

@@ -49,7 +49,6 @@ impl Steps {
 
     /// The time of the step that is due by `time_ms`, if there have been so many uses since the last one.
     pub(super) fn step(&mut self, time_ms: u64, uses_a_step: u64) -> Option<u64> {
-        self.doubled = false;
         let Some(start_ms) = self.start_ms else {
             self.start_ms = Some(time_ms);
             self.next_ms = time_ms.saturating_add(self.every_ms);
@@ -71,13 +70,15 @@ impl Steps {
         Some(at_ms)
     }
 
-    /// Whether the time between steps has become longer with the last one.
-    pub(super) fn doubled(&self) -> bool {
-        self.doubled
+    /// Whether the time between steps has become longer since this was last asked.
+    pub(super) fn take_doubled(&mut self) -> bool {
+        std::mem::take(&mut self.doubled)
     }
 
+    /// Whether plans are to be frozen: after so many steps, and so many uses or as many as there had been before the last.
     pub(super) fn plan_is_due(&mut self, steps_a_plan: u32, uses_a_plan: f64) -> bool {
-        let due = self.steps_since_plan >= steps_a_plan && (self.uses - self.plan_uses) as f64 >= uses_a_plan;
+        let due = self.steps_since_plan >= steps_a_plan
+            && (self.uses - self.plan_uses) as f64 >= uses_a_plan.min(self.plan_uses as f64);
         if due {
             self.steps_since_plan = 0;
             self.plan_uses = self.uses;

@@ -5,9 +5,9 @@ use crate::{
     History, Lru, Question, Ranker, Request, Scope, Share, Trace,
     bootstrap::{self, Samples},
     ranking::Sorter,
-    warmup::Warmup,
     window::{self, Served, Window},
 };
+use prefix_indexer_analytics::backtest::Warmup;
 use prefix_indexer_models::Rank;
 use std::ops::Range;
 
@@ -66,7 +66,7 @@ impl<'a> Cells<'a> {
             horizons_ms: horizons.iter().map(|&(horizon_ms, _)| horizon_ms).collect(),
             block_ms: options.costs.block_ms(trace),
             window: Window::new(trace.unique_blocks()),
-            warmup: Warmup::new(trace.unique_blocks()),
+            warmup: Warmup::default(),
             tier: window::lru(trace),
             sorter: Sorter::default(),
             ranks: Vec::new(),
@@ -126,7 +126,11 @@ impl<'a> Cells<'a> {
                     self.order(history, &question, who);
                 }
                 let order = self.sorted.iter().map(|&place| history.order()[place as usize]);
-                let loaded = self.warmup.fill(self.trace, order, question.budget_blocks, |_| false);
+                let loaded = {
+                    let parent = |block: u32| self.trace.parent(block);
+                    let unique = self.trace.unique_blocks();
+                    self.warmup.fill(unique, order, question.budget_blocks, parent, |_| false)
+                };
                 let bytes = loaded.iter().fold(0_u64, |sum, &block| sum.saturating_add(self.trace.bytes(block)));
                 let blocks = loaded.len() as u64;
                 let quarter = TIER.floor_of(self.trace.unique_blocks() as u64);

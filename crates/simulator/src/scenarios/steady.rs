@@ -8,9 +8,8 @@ use crate::{
     Capacity, Costs, EvictionPolicy, History, Question, Ranker, Scope, SimulatorError, Trace,
     ranking::Sorter,
     tiers::{Access, Counts, Tier, TierSpec, Tiers},
-    warmup::Warmup,
 };
-use prefix_indexer_analytics::policies::REPLAY_HALF_LIVES_MS;
+use prefix_indexer_analytics::{backtest::Warmup, policies::REPLAY_HALF_LIVES_MS};
 use prefix_indexer_models::{Ladder, Rank};
 use serde::Serialize;
 
@@ -247,7 +246,7 @@ impl<'a> Run<'a> {
             trace,
             options,
             history: History::new(trace, Ladder::new(&REPLAY_HALF_LIVES_MS)?),
-            warmup: Warmup::new(trace.unique_blocks()),
+            warmup: Warmup::default(),
             sorter: Sorter::default(),
             ranks: Vec::new(),
             sorted: Vec::new(),
@@ -310,8 +309,10 @@ impl<'a> Run<'a> {
                 tiers.advance(now_us);
                 let order = self.history.order();
                 let best = self.sorted.iter().take(lane.blocks as usize).map(|&place| order[place as usize]);
+                let (trace, unique) = (self.trace, self.trace.unique_blocks());
+                let parent = |block: u32| trace.parent(block);
                 let wanted =
-                    self.warmup.fill(self.trace, best, self.options.blocks_per_round, |block| tiers.has(block));
+                    self.warmup.fill(unique, best, self.options.blocks_per_round, parent, |block| tiers.has(block));
                 for &block in wanted {
                     moved |= tiers.prefetch(now_us, block);
                 }
