@@ -10,6 +10,7 @@ mod http;
 mod index;
 mod live;
 mod plan;
+mod prefetch;
 mod synthetic;
 mod to_parquet;
 
@@ -27,6 +28,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("durable", live::durable),
     ("without-waiting", live::without_waiting),
     ("plan", plan::run),
+    ("prefetch-cycle", prefetch::cycle),
+    ("prefetch-queue", prefetch::queue),
 ];
 
 fn main() -> Result<()> {

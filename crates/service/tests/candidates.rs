@@ -1,0 +1,111 @@
+//! The index as a prefetcher sees it: what comes next by each kind of policy, chains whole, and what was used.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use prefix_indexer_analytics::{NextLimits, Presence};
+use prefix_indexer_models::{EventBatch, KeyPolicy, PrefixEvent, PrefixKey};
+use prefix_indexer_prefetch::{Ask, CandidateSource, Candidates};
+use prefix_indexer_service::{IndexCandidates, IndexerOptions, PrefixIndexer};
+use prefix_indexer_storage::{OpenOptions, StoreKind, open};
+use std::{path::Path, sync::Arc};
+
+const MINUTE: u64 = 60_000;
+
+/// `root` <- `middle` <- `leaf`, used often and long ago; `late`, used once and last; `other` of another model in between.
+fn index() -> (PrefixIndexer, IndexCandidates) {
+    let store = open(StoreKind::Memory, Path::new("memory"), OpenOptions::default()).unwrap();
+    let indexer = PrefixIndexer::start(store, IndexerOptions::default());
+    let event = |prefix_id: &str, parent: Option<&str>, model: &str, at_ms: u64| PrefixEvent {
+        prefix_id: prefix_id.into(),
+        parent_id: parent.map(Into::into),
+        tenant: "acme".into(),
+        model_id: model.into(),
+        bytes: 4096,
+        latency_ms: 2.5,
+        timestamp_ms: at_ms,
+        ..PrefixEvent::default()
+    };
+    let mut events: Vec<PrefixEvent> = Vec::new();
+    for minute in 0..4 {
+        for (name, parent) in [("root", None), ("middle", Some("root")), ("leaf", Some("middle"))] {
+            events.push(event(name, parent, "m", minute * MINUTE));
+        }
+    }
+    events.push(event("other", None, "n", 30 * MINUTE));
+    events.push(event("late", None, "m", 40 * MINUTE));
+    let events: EventBatch = events.into_iter().collect();
+    indexer.try_ingest_durable(events.into()).unwrap().wait().unwrap();
+    let view = indexer.snapshot();
+    (indexer, IndexCandidates::new(move || Arc::clone(&view)))
+}
+
+fn key(model: &str, name: &str) -> PrefixKey {
+    PrefixKey::new(KeyPolicy::default(), "acme", model, name, 0, 0)
+}
+
+fn ask(policy: &str) -> Ask<'_> {
+    let limits = NextLimits { wanted: 10, scan_limit: 1_000 };
+    Ask { policy, active_model: None, now_ms: 0, limits, min_score: f64::NEG_INFINITY }
+}
+
+fn names(candidates: &Candidates) -> Vec<&str> {
+    candidates.chosen.iter().map(|candidate| candidate.block.prefix_id.as_str()).collect()
+}
+
+fn all(_: &PrefixKey) -> Presence {
+    Presence::Loadable
+}
+
+#[test]
+fn policies_rank_and_chains_stay_whole() {
+    let (_indexer, source) = index();
+    let check = |ask: Ask<'_>, presence: &dyn Fn(&PrefixKey) -> Presence, expect: &[&str]| {
+        assert_eq!(names(&source.next(&ask, presence).unwrap()), expect, "{}", ask.policy);
+    };
+    let chain = |candidates: &Candidates| {
+        let place = |name| names(candidates).iter().position(|found| *found == name).unwrap();
+        assert!(place("root") < place("middle") && place("middle") < place("leaf"));
+    };
+    let long = source.next(&ask("decay-6h"), &all).unwrap();
+    chain(&long);
+    assert_eq!(names(&long)[3..], ["late", "other"]);
+    let recent = source.next(&ask("most-recent"), &all).unwrap();
+    chain(&recent);
+    assert_eq!(names(&recent)[..2], ["late", "other"]);
+    let favoured = Ask { active_model: Some("n"), ..ask("recency-chain-model") };
+    // 1.0 for the newest, against 0.5 of ten minutes ago and 0.2 for the model.
+    check(Ask { limits: NextLimits { wanted: 2, scan_limit: 1_000 }, ..favoured }, &all, &["late", "other"]);
+    let scores: Vec<f64> =
+        source.next(&favoured, &all).unwrap().chosen.iter().map(|candidate| candidate.block.score).collect();
+    assert!((scores[0] - 1.0).abs() < 1e-9 && (scores[1] - 0.7).abs() < 1e-9, "{scores:?}");
+    check(Ask { min_score: 0.6, ..favoured }, &all, &["late", "other"]);
+    check(Ask { min_score: 0.5, ..ask("decay-5m") }, &all, &["late"]);
+    // The root is there already, and the other model's block is nowhere.
+    let presence = |found: &PrefixKey| match found {
+        found if *found == key("m", "root") => Presence::Resident,
+        found if *found == key("n", "other") => Presence::Gone,
+        _ => Presence::Loadable,
+    };
+    let next = source.next(&ask("decay-6h"), &presence).unwrap();
+    assert_eq!(names(&next), ["middle", "leaf", "late"]);
+    assert_eq!((next.scored, next.resident, next.gone), (5, 1, 1));
+    let block = &next.chosen[0].block;
+    assert_eq!((block.footprint_bytes, block.avg_latency_ms, &*block.tenant), (4096, 2.5, "acme"));
+}
+
+#[test]
+fn unknown_policies_are_told_what_there_is() {
+    let (_indexer, source) = index();
+    for (policy, expect) in [("hottest", "most-recent"), ("decay-7m", "1m,5m,20m,1h,6h")] {
+        let error = source.next(&ask(policy), &all).unwrap_err().to_string();
+        assert!(error.contains(expect), "{error}");
+    }
+}
+
+#[test]
+fn uses_are_listed_newest_first() {
+    let (_indexer, source) = index();
+    let used = source.used_since(30 * MINUTE, 100).unwrap();
+    assert_eq!(used.iter().map(|block| block.key).collect::<Vec<_>>(), [key("m", "late")]);
+    assert_eq!((used[0].at_ms, used[0].first_ms, used[0].latency_ms), (40 * MINUTE, 40 * MINUTE, 2.5));
+    assert_eq!(source.used_since(0, 3).unwrap().len(), 3);
+}
