@@ -13,6 +13,7 @@ mod http;
 mod index;
 mod live;
 mod plan;
+mod prefetch;
 mod synthetic;
 mod to_parquet;
 
@@ -34,6 +35,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("file-tier", cache::files),
     ("redis-tier", cache_redis::run),
     ("s3-tier", cache_s3::run),
+    ("prefetch-cycle", prefetch::cycle),
+    ("prefetch-queue", prefetch::queue),
 ];
 
 fn main() -> Result<()> {

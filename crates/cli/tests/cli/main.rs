@@ -13,3 +13,4 @@ mod plan;
 mod replay;
 mod resume;
 mod usage;
+mod warm;
