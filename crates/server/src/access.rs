@@ -69,7 +69,8 @@ pub(crate) fn comes_from_elsewhere(headers: &HeaderMap, uri: &Uri) -> bool {
     let local_host = host.is_none_or(|host| Authority::try_from(host).is_ok_and(|host| is_local(host.host())));
     let local_origin = headers.get(header::ORIGIN).is_none_or(|origin| {
         let origin = Uri::try_from(origin.as_bytes()).ok();
-        origin.as_ref().and_then(Uri::host).is_some_and(is_local)
+        // A page without an origin says `null`, which alone would pass for the name of a host.
+        origin.filter(|origin| origin.scheme().is_some()).as_ref().and_then(Uri::host).is_some_and(is_local)
     });
     !(local_host && local_origin)
 }
