@@ -2,7 +2,7 @@
 
 mod slices;
 
-pub use slices::EventSlices;
+pub use slices::{EventSlices, NO_DEPTH};
 
 use crate::{EventRef, IndexSpec, PrefixEvent, Utility};
 use std::ops::Range;
@@ -59,9 +59,6 @@ pub struct EventColumns {
     pub timestamp_ms: u64,
     pub latency_ms: f64,
 }
-
-/// Stands for no depth in [`EventSlices`].
-pub const NO_DEPTH: u64 = ABSENT as u64;
 
 const ABSENT: u32 = u32::MAX;
 

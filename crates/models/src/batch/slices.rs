@@ -2,6 +2,9 @@
 
 use super::{ABSENT, EventBatch, Span};
 
+/// Stands for no depth in [`EventSlices`].
+pub const NO_DEPTH: u64 = ABSENT as u64;
+
 /// Events of a batch whose strings are already in the batch's text, column by column, as wide as files have them. All columns
 /// are of one length, but those of optional fields may be empty: then no event has the field.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +19,7 @@ pub struct EventSlices<'a> {
     pub layer: &'a [u64],
     pub page_start: &'a [u64],
     pub page_end: &'a [u64],
-    /// [`NO_DEPTH`](super::NO_DEPTH) for none.
+    /// [`NO_DEPTH`] for none.
     pub depth: &'a [u64],
     pub bytes: &'a [u64],
     pub timestamp_ms: &'a [u64],

@@ -60,13 +60,15 @@ pub(crate) async fn get(
     };
     let index = caller.may(Right::Admin).then(|| {
         let (metrics, status) = (app.indexer.metrics(), app.indexer.metrics().status());
+        // What questions see now; the status is older than what was shown since the last append.
+        let view = app.indexer.snapshot();
         Index {
-            prefixes: status.prefixes,
+            prefixes: view.len(),
             bytes: status.bytes,
             generation: status.generation,
-            segments: status.segments,
+            segments: view.segments().len(),
             log_bytes: status.log_bytes,
-            newest_ms: app.indexer.snapshot().newest_ms(),
+            newest_ms: view.newest_ms(),
             events: status.counters.events,
             ingested: metrics.events(),
             duplicates: status.counters.duplicates,
