@@ -8,8 +8,6 @@
 use super::features::{self, Features};
 use serde::{Deserialize, Serialize};
 
-/// Trust in the untaught constant, in rows.
-const BIAS_RIDGE: f64 = 0.1;
 /// Steps of Newton's method a batch; the prior is close after the first batches, so that few are needed.
 const STEPS: usize = 3;
 /// The longest change of a weight in one step.
@@ -22,7 +20,15 @@ pub(crate) struct Logistic {
     weights: Vec<f64>,
     /// Row after row; symmetric, positive definite.
     precision: Vec<f64>,
-    ridge: f64,
+    ridge: Ridge,
+}
+
+/// Trust in the untaught weights, in rows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ridge {
+    /// Of the constant: with little of it, how common uses are is learned from the first rows on.
+    pub(crate) constant: f64,
+    pub(crate) others: f64,
 }
 
 /// A block as it was, and whether it was used within the horizon.
@@ -33,13 +39,14 @@ pub(crate) struct Row<'a> {
 }
 
 impl Logistic {
-    /// Untaught; `ridge` rows' worth of trust in that.
-    pub(crate) fn new(columns: Vec<usize>, ridge: f64) -> Logistic {
+    /// Untaught.
+    pub(crate) fn new(columns: Vec<usize>, ridge: Ridge) -> Logistic {
         let size = columns.len();
         let mut precision = vec![0.0; size * size];
-        precision.iter_mut().step_by(size + 1).for_each(|diagonal| *diagonal = ridge);
-        // How common uses are is learned from the first rows on.
-        precision[0] = ridge.min(BIAS_RIDGE);
+        precision.iter_mut().step_by(size + 1).for_each(|diagonal| *diagonal = ridge.others);
+        if let Some(constant) = precision.first_mut() {
+            *constant = ridge.constant;
+        }
         Logistic { weights: features::untaught_weights(&columns), columns, precision, ridge }
     }
 
@@ -95,9 +102,9 @@ impl Logistic {
     pub(crate) fn fade(&mut self, share: f64) {
         let size = self.columns.len();
         self.precision.iter_mut().for_each(|precision| *precision *= 1.0 - share);
-        self.precision.iter_mut().step_by(size + 1).skip(1).for_each(|diagonal| *diagonal += self.ridge * share);
-        if let Some(bias) = self.precision.first_mut() {
-            *bias += self.ridge.min(BIAS_RIDGE) * share;
+        self.precision.iter_mut().step_by(size + 1).skip(1).for_each(|diagonal| *diagonal += self.ridge.others * share);
+        if let Some(constant) = self.precision.first_mut() {
+            *constant += self.ridge.constant * share;
         }
     }
 

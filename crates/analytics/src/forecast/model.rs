@@ -3,7 +3,7 @@
 use super::{
     effort::Effort,
     features::{self, Features, Place},
-    logistic::{Logistic, sigmoid},
+    logistic::{Logistic, Ridge, sigmoid},
 };
 use crate::{
     Divergence, Expectations, LifeTable, Reliability, ReuseModel,
@@ -17,9 +17,11 @@ use serde::{Deserialize, Serialize};
 pub const LEARNED: &str = "learned";
 
 /// Trust in the untaught weights of an expert with few columns, in rows.
-const RIDGE: f64 = 20.0;
+const RIDGE: Ridge = Ridge { constant: 20.0, others: 20.0 };
 /// Likewise of the one with many, which could follow every accident.
-const RICH_RIDGE: f64 = 200.0;
+const RICH_RIDGE: Ridge = Ridge { constant: 200.0, others: 200.0 };
+/// Of the expert whose probabilities a plan counts with: its constant is what calibrates it, where the others only rank.
+const COUNTED_RIDGE: Ridge = Ridge { constant: 0.1, others: 20.0 };
 
 /// Life tables, the weights of the learned probability, how well it was calibrated, and what each policy's plans were worth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,7 +57,7 @@ impl Model {
                 Logistic::new(features::lean_columns(rungs), RIDGE),
                 Logistic::new(features::rich_columns(rungs), RICH_RIDGE),
             ],
-            false => vec![Logistic::new(features::row_columns(rungs), RIDGE)],
+            false => vec![Logistic::new(features::row_columns(rungs), COUNTED_RIDGE)],
         };
         let horizon = |&horizon_ms: &u64| Horizon { horizon_ms, experts: experts(), reliability: Default::default() };
         let names = [LEARNED.to_owned(), REUSE.to_owned()].into_iter().chain(policies::formula_names(ladder)).collect();
