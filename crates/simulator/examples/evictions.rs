@@ -1,6 +1,6 @@
 //! Hits and speed of every eviction policy: `evictions TRACE [CAPACITY,...] [--oracle FILE]`, tab-separated.
 //!
-//! With `--oracle` the references are also written in libCacheSim's oracleGeneral format, for `libcachesim.py` beside this.
+//! With `--oracle` the references are also written in libCacheSim's oracleGeneral format, for `peers.py` beside this.
 
 use prefix_indexer_simulator::{Capacity, EVICTIONS, Trace};
 use prefix_indexer_traces::{Inputs, TraceOptions};

@@ -22,7 +22,7 @@ const FAST: [&str; 3] = ["lru", "sieve", "s3-fifo"];
 /// Times as fast as libCacheSim.
 const TIMES: f64 = 3.0;
 
-/// One policy and capacity, as `libcachesim.py` prints it.
+/// One policy and capacity, as `peers.py` prints it.
 struct Line {
     policy: String,
     capacity: u64,
@@ -107,13 +107,13 @@ fn compare(bench: &Bench, trace: &Path) -> Result<Vec<Line>> {
         bail!("evictions {}: {}", trace.display(), String::from_utf8_lossy(&output.stderr));
     }
     fs::write(&ours, output.stdout)?;
-    let mut command = bench.peers.python("crates/simulator/examples/libcachesim.py")?;
+    let mut command = bench.peers.python("crates/simulator/examples/peers.py")?;
     let output = command.arg(&ours).arg(&oracle).output().context("cannot run python")?;
     // It exits with 1 for a difference, which is seen in the lines, too.
-    let printed = String::from_utf8(output.stdout).context("libcachesim.py prints text")?;
+    let printed = String::from_utf8(output.stdout).context("peers.py prints text")?;
     let lines: Vec<Line> = printed.lines().filter_map(line).collect();
     if lines.is_empty() {
-        bail!("libcachesim.py: {}", String::from_utf8_lossy(&output.stderr));
+        bail!("peers.py: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(lines)
 }

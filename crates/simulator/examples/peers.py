@@ -2,7 +2,7 @@
 
 pip install libcachesim==0.3.5
 cargo run --release -p prefix-indexer-simulator --example evictions TRACE 1%,5%,10% --oracle FILE > ours.tsv
-python3 libcachesim.py ours.tsv FILE
+python3 peers.py ours.tsv FILE
 
 FILE is the trace in libCacheSim's oracleGeneral format, written by the example, so both replay the same references; libCacheSim
 runs its own C loop over it. Exits with 1 if LRU, FIFO, SIEVE or MIN differ in a single hit.
