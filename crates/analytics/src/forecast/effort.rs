@@ -42,7 +42,7 @@ impl Effort {
             rows: 64,
             uses_a_step: 512,
             steps_a_plan: 1,
-            uses_a_block_a_plan: 4.0,
+            uses_a_block_a_plan: 64.0,
             chains: false,
             ..Effort::replay()
         }

@@ -93,7 +93,10 @@ pub(super) struct Document<'a> {
 
 /// What each policy recovered in each cell, and over all of them; and how right the life tables were.
 pub(super) fn tables(report: &Report, calibration: &[Horizon]) -> String {
-    let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.1}", share * 100.0));
+    let percent = |share: Option<f64>| {
+        // A sum that begins with 0 does not show the sign of what rounds to it.
+        share.map_or("-".to_owned(), |share| format!("{:.1}", 0.0 + (share * 1000.0).round() / 10.0))
+    };
     let mut headings = vec![("policy".to_owned(), Left)];
     let mut policies = report.rows.chunk_by(|a, b| a.policy == b.policy).peekable();
     if let Some(rows) = policies.peek() {
