@@ -16,7 +16,7 @@
 //! | `judge` | whether the bytes of a file are a value |
 //! | `store`, `write`, `room` | how these make a cache, with I/O that may wait |
 //!
-//! Here that meets async: what may wait runs on the runtime's blocking pool; small files that the system has in memory are read
+//! Here that meets async: what may wait runs on the runtime's blocking pool; files of up to a mebibyte that the system has in memory are read
 //! where the caller stands.
 //!
 //! # Several processes
@@ -49,7 +49,7 @@ use async_trait::async_trait;
 use layout::Id;
 use serde::Deserialize;
 use std::{path::PathBuf, sync::Arc};
-use store::Store;
+use store::{MAX_INLINE, MAX_INLINE_OF_MANY, Store};
 use tokio::sync::mpsc;
 
 const NAME: &str = "filesystem";
@@ -158,7 +158,7 @@ impl CacheBackend for FilesystemBackend {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Entry>> {
-        if let Some(answer) = self.store.get_inline(key) {
+        if let Some(answer) = self.store.get_inline(key, MAX_INLINE) {
             return answer;
         }
         let key = key.to_owned();
@@ -166,7 +166,7 @@ impl CacheBackend for FilesystemBackend {
     }
 
     async fn get_many(&self, keys: &[&str]) -> Vec<Result<Option<Entry>>> {
-        let mut answers: Vec<_> = keys.iter().map(|key| self.store.get_inline(key)).collect();
+        let mut answers: Vec<_> = keys.iter().map(|key| self.store.get_inline(key, MAX_INLINE_OF_MANY)).collect();
         let open: Vec<(usize, String)> =
             (0..keys.len()).filter(|&at| answers[at].is_none()).map(|at| (at, keys[at].to_owned())).collect();
         if !open.is_empty() {
