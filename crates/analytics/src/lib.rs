@@ -8,7 +8,7 @@
 //! period, and [`CacheWarmer`] plans from that for caches of anything. A [`LifeTable`] learns the probability of a use within
 //! a window, [`Divergence`] where in the tree of prefixes requests will go on from, [`PrefixMarkov`] which prefix a session asks for next.
 //! The [`policies`] score prefixes, [`prefetch_candidates`] says which predictions to act
-//! on, and [`next_blocks`] which blocks of a ranking to load next.
+//! on, and [`next_blocks()`] which blocks of a ranking to load next.
 
 pub mod backtest;
 mod divergence;

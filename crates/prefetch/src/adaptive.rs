@@ -1,7 +1,7 @@
 //! How choosy and how fast to prefetch, learned from what was used and what was wasted.
 //!
 //! The goal of each window of time is the milliseconds saved less the cost of the bytes wasted. A bounded [controller](rules) makes the first
-//! moves: it knows which way is up (waste: be choosier; late: be faster). Where it comes to rest a [bandit](bandit) takes over and compares
+//! moves: it knows which way is up (waste: be choosier; late: be faster). Where it comes to rest a [bandit] takes over and compares
 //! the setting with its neighbours by what they really brought. When that breaks its pattern the workload has changed: what was learned
 //! is forgotten, and the controller moves again. Pure: no clock, and equal evidence gives equal choices.
 

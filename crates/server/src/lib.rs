@@ -4,8 +4,8 @@
 //! the older offline index speak (`/ingest`, `/suggest`, `/snapshot`, `/healthz`), kept to the letter, and `/v1` with what that one
 //! could not say. docs/http.md shows every call.
 //!
-//! What holds for every request: a bearer token says which tenants it may see and what it may do ([`tokens`]); its body is read
-//! under limits of size, memory and time ([`body`]), and what is too much is refused at once, so that no client can make others
+//! What holds for every request: a bearer token says which tenants it may see and what it may do (`tokens`); its body is read
+//! under limits of size, memory and time (`body`), and what is too much is refused at once, so that no client can make others
 //! wait. Ingestion never waits for the index: a full queue is 429. Only who asks for durability waits for the disk, and then on no
 //! thread. Queries read an immutable view and take microseconds, so they run where they arrive.
 //!
