@@ -21,6 +21,9 @@ use std::{cmp::Reverse, collections::HashMap};
 /// Decayed sums count this much more in the formula of an index that has learned nothing: one that has faded is as good as any.
 const FADED: f64 = 1e-4;
 
+/// The least probability of a use: what was never seen to come back so late may still, so it is loaded where there is room.
+const RARE: f64 = 1e-9;
+
 /// How a plan ranks.
 #[derive(Debug)]
 enum Ranking {
@@ -128,7 +131,9 @@ impl<'m> Policy<'m> {
         let facts = |block: &Candidacy| candidates.facts.get(block.row as usize);
         for block in blocks.iter_mut() {
             if let Some(facts) = facts(block) {
-                block.estimate = estimates.of(facts);
+                let Estimate { probability, expected_uses } = estimates.of(facts);
+                let probability = probability.max(RARE);
+                block.estimate = Estimate { probability, expected_uses: expected_uses.max(probability) };
             }
         }
         let moment = Moment { now_ms, ladder: &spec.ladder };
