@@ -58,7 +58,11 @@ mod tests {
 
     #[test]
     fn other_paths_are_not() {
-        check("https://example.org/work/home/x and target/work/y and home/me", &[]);
+        for directory in ["home", "root", "work"] {
+            let within = format!("/{directory}/");
+            check(&"https://example.org@x and target@y".replace('@', &within), &[]);
+        }
+        check("home/me", &[]);
     }
 
     #[test]
