@@ -124,6 +124,18 @@ impl DataArgs {
     }
 }
 
+/// Whose prefixes a question is about.
+#[derive(clap::Args)]
+pub(crate) struct ScopeArgs {
+    /// Only prefixes of this tenant
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+
+    /// Only prefixes of this model
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+}
+
 /// How much an index keeps.
 #[derive(clap::Args, Default)]
 pub(crate) struct RetentionArgs {

@@ -166,12 +166,14 @@ impl FileFollower {
                 None => Ok(None),
             };
         };
+        let length = open.cutter.read()?;
+        // Asked after reading: what is read of a file that was written anew meanwhile begins anywhere in a line.
         if !open.cutter.is_intact(&open.file).map_err(failed)? {
             self.close();
             return Ok(None);
         }
-        if let Some(piece) = open.cutter.next()? {
-            return Ok(Some(piece));
+        if let Some(length) = length {
+            return Ok(open.cutter.cut(length));
         }
         match open.fate(&self.path).map_err(failed)? {
             Fate::Same => Ok(None),
@@ -343,5 +345,32 @@ fn pump(input: &Input, chunks: &SyncSender<io::Result<Vec<u8>>>) {
         if sent.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A follower of a file with these lines, which has read them.
+    fn caught_up(path: &Path, text: &str) -> FileFollower {
+        fs::write(path, text).unwrap();
+        let shared = Shared { options: Arc::default(), pool: Pool::default() };
+        let input = Input::File(path.to_owned());
+        let mut follower = FileFollower { path: path.to_owned(), input, shared, known: Vec::new(), current: None };
+        while follower.poll().unwrap().is_some() {}
+        follower
+    }
+
+    #[test]
+    fn what_is_read_of_a_file_that_was_written_anew_meanwhile_is_not_cut() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let follower = caught_up(&path, "{\"timestamp\": 1, \"hash_ids\": [1]}\n");
+        let Open { file, mut cutter, .. } = follower.current.unwrap();
+        assert!(cutter.is_intact(&file).unwrap());
+        fs::write(&path, "{\"timestamp\": 1000, \"hash_ids\": [1000]}\n".repeat(3)).unwrap();
+        assert!(cutter.read().unwrap().is_some());
+        assert!(!cutter.is_intact(&file).unwrap());
     }
 }

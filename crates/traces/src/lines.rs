@@ -8,7 +8,7 @@ use crate::{
     piece::{Body, Piece},
     place::read_at,
     pool::Pool,
-    resume::{Cursor, head},
+    resume::{Cursor, TAIL, head},
     rows::Rows,
     stream::{Skipped, Stream},
 };
@@ -168,38 +168,44 @@ impl LineCutter {
         if self.done {
             return Ok(None);
         }
-        let (length, unfinished) = match self.stream.fill_lines(&self.cursor)? {
-            Some(end) => (end + 1, false),
-            None if self.stream.is_live() => return Ok(None),
+        match self.read()? {
+            Some(length) => Ok(self.cut(length)),
+            None if self.stream.is_live() => Ok(None),
             None => {
                 self.done = true;
-                (self.stream.ahead.len(), true)
+                Ok(self.finish())
             }
-        };
-        Ok(self.cut(length, unfinished))
+        }
+    }
+
+    /// Reads until there are whole lines ahead, and returns their length; `None` at the end.
+    pub(crate) fn read(&mut self) -> Result<Option<usize>, TraceError> {
+        Ok(self.stream.fill_lines(&self.cursor)?.map(|end| end + 1))
     }
 
     /// What is left of an input that will not grow any more: a last line without its end.
     pub(crate) fn finish(&mut self) -> Option<Piece> {
-        self.cut(self.stream.ahead.len(), true)
+        self.cut_as(self.stream.ahead.len(), true)
     }
 
-    /// Whether what was cut last is still where it was in `file`, and no less than what was read.
+    /// Whether what was cut last, and what was first read after it, are still where they were in `file`, which has no less
+    /// than what was read.
     pub(crate) fn is_intact(&self, file: &File) -> io::Result<bool> {
-        let tail = self.cursor.tail();
+        let (tail, ahead) = (self.cursor.tail(), &self.stream.ahead);
         if file.metadata()?.len() < self.read_offset() {
             return Ok(false);
         }
-        let mut found = vec![0; tail.len()];
+        let known = [tail, &ahead[..ahead.len().min(TAIL)]].concat();
+        let mut found = vec![0; known.len()];
         let mut filled = 0;
         while filled < found.len() {
-            let offset = self.cursor.offset - (tail.len() - filled) as u64;
+            let offset = self.cursor.offset + filled as u64 - tail.len() as u64;
             match read_at(file, &mut found[filled..], offset)? {
                 0 => return Ok(false),
                 count => filled += count,
             }
         }
-        Ok(found == tail)
+        Ok(found == known)
     }
 
     /// Bytes of the input that were read, cut or not.
@@ -207,7 +213,12 @@ impl LineCutter {
         self.cursor.offset + self.stream.ahead.len() as u64
     }
 
-    fn cut(&mut self, length: usize, unfinished: bool) -> Option<Piece> {
+    /// Cuts whole lines that are ahead, `length` bytes in all.
+    pub(crate) fn cut(&mut self, length: usize) -> Option<Piece> {
+        self.cut_as(length, false)
+    }
+
+    fn cut_as(&mut self, length: usize, unfinished: bool) -> Option<Piece> {
         if length == 0 {
             return None;
         }

@@ -29,7 +29,7 @@ pub enum Opening {
 }
 
 /// Bytes before a position that are verified.
-const TAIL: usize = 4096;
+pub(crate) const TAIL: usize = 4096;
 
 /// The last bytes before the current position, and how much came before them.
 #[derive(Debug, Clone, Default)]

@@ -3,12 +3,8 @@
 mod page;
 
 use super::{
-    replay::{
-        BLOCK_TOKENS,
-        capacity::{CapacityArg, resolve_all},
-        cost,
-    },
-    trace::{TraceArgs, TraceSummary},
+    replay::capacity::{CapacityArg, resolve_all},
+    trace::{CostArgs, TraceArgs, TraceSummary},
 };
 use crate::{
     DONE, output, progress,
@@ -55,13 +51,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = milliseconds)]
     horizon: Vec<u64>,
 
-    /// Tokens of a block, for --prefill-us-per-token: 512 in Mooncake traces, 16 in Bailian ones
-    #[arg(long, value_name = "N", default_value_t = BLOCK_TOKENS)]
-    block_tokens: u32,
-
-    /// Microseconds of prefill a token, to count milliseconds saved where the trace does not name latencies
-    #[arg(long, value_name = "X", value_parser = cost)]
-    prefill_us_per_token: Option<f64>,
+    #[command(flatten)]
+    costs: CostArgs,
 
     /// Seed of everything that is drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -124,8 +115,7 @@ impl Args {
     }
 
     fn look_at(&self, trace: &Trace) -> anyhow::Result<Document> {
-        let costs =
-            Costs { tokens_per_block: Some(self.block_tokens), prefill_us_per_token: self.prefill_us_per_token };
+        let costs = self.costs.costs();
         let defaults = sizing::Options::default();
         let capacities = resolve_all(&self.capacity, trace)?;
         let sizing = sizing::Options {

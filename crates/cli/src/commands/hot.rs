@@ -1,6 +1,6 @@
 //! `hot`: the prefixes in most use, and when they are due again.
 
-use super::DataArgs;
+use super::{DataArgs, ScopeArgs};
 use crate::{
     DONE, output,
     units::{show_age, show_count},
@@ -13,13 +13,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     data: DataArgs,
 
-    /// Only prefixes of this tenant
-    #[arg(long)]
-    tenant: Option<String>,
-
-    /// Only prefixes of this model
-    #[arg(long)]
-    model: Option<String>,
+    #[command(flatten)]
+    scope: ScopeArgs,
 
     /// How many at most
     #[arg(long, value_name = "K", default_value_t = 10)]
@@ -36,7 +31,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
-        let scope = Scope { tenant: self.tenant.as_deref(), model_id: self.model.as_deref() };
+        let scope = Scope { tenant: self.scope.tenant.as_deref(), model_id: self.scope.model.as_deref() };
         let (found, now_ms) = hot_prefixes(&self.data.read()?.view(), scope, self.now, self.top_k)?;
         if self.json {
             output::print_json(&found)?;

@@ -1,6 +1,6 @@
 //! `plan`: what to load, given so many bytes.
 
-use super::{DataArgs, suggest::read_active};
+use super::{DataArgs, ScopeArgs, suggest::read_active};
 use crate::{
     DONE, output,
     units::{bandwidth, milliseconds, quota, show_age, show_count, show_size, size},
@@ -34,13 +34,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     policy: String,
 
-    /// Only prefixes of this tenant
-    #[arg(long)]
-    tenant: Option<String>,
-
-    /// Only prefixes of this model
-    #[arg(long)]
-    model: Option<String>,
+    #[command(flatten)]
+    scope: ScopeArgs,
 
     /// File of prefixes that are resident already: never planned, and what extends them needs nothing else
     #[arg(long, value_name = "FILE")]
@@ -77,8 +72,8 @@ impl Args {
         let query = PlanQuery {
             now_ms: self.now,
             policy: &self.policy,
-            tenant: self.tenant.as_deref(),
-            model_id: self.model.as_deref(),
+            tenant: self.scope.tenant.as_deref(),
+            model_id: self.scope.model.as_deref(),
             active: active.as_ref(),
             bytes_per_second: self.bandwidth,
             deadline_ms: self.deadline,

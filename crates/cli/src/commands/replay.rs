@@ -6,14 +6,14 @@ mod restart;
 mod steady;
 mod tier;
 
-use super::trace::{TraceArgs, TraceSummary};
+use super::trace::{CostArgs, TraceArgs, TraceSummary};
 use crate::{DONE, output, progress, report::Page};
 use clap::{ValueEnum, error::ErrorKind};
 use prefix_indexer::{
     Ladder,
     analytics::policies::{self, REPLAY_HALF_LIVES_MS},
     simulator::{
-        Costs, Ranker, Trace, rankers,
+        Ranker, Trace, rankers,
         scenarios::{
             calibration, restart as restart_scenario,
             restart::{CLAIRVOYANT, NONE},
@@ -23,9 +23,6 @@ use prefix_indexer::{
 };
 use serde::Serialize;
 use std::path::PathBuf;
-
-/// Tokens of a block, where nobody says otherwise: those of a Mooncake trace.
-pub(super) const BLOCK_TOKENS: u32 = 512;
 
 /// All policies of the list.
 const ALL: &str = "all";
@@ -50,13 +47,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     restart: restart::RestartArgs,
 
-    /// Tokens of a block, to count tokens and milliseconds saved: 512 in Mooncake traces, 16 in Bailian ones
-    #[arg(long, value_name = "N", default_value_t = BLOCK_TOKENS)]
-    block_tokens: u32,
-
-    /// Microseconds of prefill a token, to count milliseconds saved where the trace does not name latencies
-    #[arg(long, value_name = "X", value_parser = cost)]
-    prefill_us_per_token: Option<f64>,
+    #[command(flatten)]
+    costs: CostArgs,
 
     /// Seed of everything that is drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -95,8 +87,7 @@ impl Args {
         self.check_options()?;
         let mut rankers = self.rankers()?;
         let trace = self.trace.load()?;
-        let costs =
-            Costs { tokens_per_block: Some(self.block_tokens), prefill_us_per_token: self.prefill_us_per_token };
+        let costs = self.costs.costs();
         let bar = progress::steps(if self.scenario == Scenario::Steady { "requests" } else { "moments" });
         let watch = |done, of| progress::step(&bar, done, of);
         match self.scenario {
@@ -214,10 +205,4 @@ fn policy(name: &str) -> Result<String, String> {
     } else {
         Err(format!("expected some of {}", known.join(", ")))
     }
-}
-
-/// A cost: a number that is at least 0.
-pub(super) fn cost(text: &str) -> Result<f64, String> {
-    let cost: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    if cost.is_finite() && cost >= 0.0 { Ok(cost) } else { Err("expected a number that is at least 0".to_owned()) }
 }

@@ -1,6 +1,6 @@
 //! `suggest`: the ranked index, asked once.
 
-use super::DataArgs;
+use super::{DataArgs, ScopeArgs};
 use crate::{
     DONE, output,
     units::{milliseconds, show_age, show_count, show_size},
@@ -15,13 +15,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     data: DataArgs,
 
-    /// Only prefixes of this tenant
-    #[arg(long)]
-    tenant: Option<String>,
-
-    /// Only prefixes of this model
-    #[arg(long)]
-    model: Option<String>,
+    #[command(flatten)]
+    scope: ScopeArgs,
 
     /// How many at most
     #[arg(long, value_name = "K", default_value_t = 10)]
@@ -53,8 +48,8 @@ impl Args {
         let active = self.active.as_deref().map(read_active).transpose()?;
         let view = self.data.read()?.view();
         let query = Query {
-            tenant: self.tenant.as_deref(),
-            model_id: self.model.as_deref(),
+            tenant: self.scope.tenant.as_deref(),
+            model_id: self.scope.model.as_deref(),
             top_k: self.top_k,
             half_life_ms: self.half_life,
             min_score: self.min_score,

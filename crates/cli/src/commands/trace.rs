@@ -7,7 +7,10 @@ use crate::{
 };
 use anyhow::bail;
 use clap::builder::PossibleValuesParser;
-use prefix_indexer::{Format, Inputs, TraceOptions, simulator::Trace};
+use prefix_indexer::{
+    Format, Inputs, TraceOptions,
+    simulator::{Costs, Trace},
+};
 use serde::Serialize;
 use std::fmt;
 
@@ -55,6 +58,33 @@ impl TraceArgs {
         }
         Ok(trace)
     }
+}
+
+/// Tokens of a block, where nobody says otherwise: those of a Mooncake trace.
+const BLOCK_TOKENS: u32 = 512;
+
+/// What a block costs that is computed anew.
+#[derive(clap::Args)]
+pub(crate) struct CostArgs {
+    /// Tokens of a block, to count tokens and milliseconds saved: 512 in Mooncake traces, 16 in Bailian ones
+    #[arg(long, value_name = "N", default_value_t = BLOCK_TOKENS)]
+    block_tokens: u32,
+
+    /// Microseconds of prefill a token, to count milliseconds saved where the trace does not name latencies
+    #[arg(long, value_name = "X", value_parser = cost)]
+    prefill_us_per_token: Option<f64>,
+}
+
+impl CostArgs {
+    pub(crate) fn costs(&self) -> Costs {
+        Costs { tokens_per_block: Some(self.block_tokens), prefill_us_per_token: self.prefill_us_per_token }
+    }
+}
+
+/// A cost: a number that is at least 0.
+fn cost(text: &str) -> Result<f64, String> {
+    let cost: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if cost.is_finite() && cost >= 0.0 { Ok(cost) } else { Err("expected a number that is at least 0".to_owned()) }
 }
 
 /// What was replayed, for reports.
