@@ -89,6 +89,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/suggest", get(v1::suggest::get).post(v1::suggest::post))
         .route("/v1/plan", get(v1::plan::get).post(v1::plan::post))
         .route("/v1/plan/{id}", get(v1::plan::outcome))
+        .route("/v1/predict", get(v1::predict::get))
         .route("/v1/stats", get(v1::stats::get));
     let ingest = Router::new()
         .route("/ingest", post(legacy::ingest))

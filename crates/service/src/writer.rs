@@ -3,7 +3,10 @@
 //! A group of batches is acknowledged when it is on disk. Ranking it for queries costs more than a sync, and hardly more for
 //! several groups than for one, so that waits for a pause, though not for long.
 
-use crate::{FeedbackLedger, IndexerOptions, Metrics, Outcome, TelemetrySink, measure};
+use crate::{
+    FeedbackLedger, IndexerOptions, Metrics, Outcome, TelemetrySink, measure,
+    predictor::{self, Predictor},
+};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use prefix_indexer_analytics::PlanPrecision;
 use prefix_indexer_storage::{Appended, Batch, IndexStore, StorageError};
@@ -50,6 +53,7 @@ pub(crate) struct Writer {
     flush_interval: Duration,
     max_future: Option<Duration>,
     telemetry: Vec<Box<dyn TelemetrySink>>,
+    predictor: Option<Predictor>,
     /// Whether the log holds what segments do not.
     dirty: bool,
     /// Appended, and not yet shown to queries.
@@ -73,9 +77,25 @@ impl Writer {
         metrics: Arc<Metrics>,
         options: IndexerOptions,
     ) -> Writer {
-        let IndexerOptions { flush_interval, max_future, telemetry, .. } = options;
+        let IndexerOptions { flush_interval, max_future, telemetry, predict, .. } = options;
         let dirty = store.status().log_bytes > 0;
-        Writer { store, commands, metrics, flush_interval, max_future, telemetry, dirty, unseen: None, lag_ms: None }
+        let predictor = predict.then(|| Predictor::start(store.as_ref(), metrics.clone()));
+        Writer {
+            store,
+            commands,
+            metrics,
+            flush_interval,
+            max_future,
+            telemetry,
+            predictor,
+            dirty,
+            unseen: None,
+            lag_ms: None,
+        }
+    }
+
+    pub(crate) fn predictions(&self) -> Option<Arc<predictor::Shared>> {
+        self.predictor.as_ref().map(Predictor::shared)
     }
 
     pub(crate) fn run(mut self) {
@@ -97,6 +117,9 @@ impl Writer {
                 self.report();
                 next_flush = Instant::now() + self.flush_interval;
             }
+        }
+        if let Some(predictor) = &mut self.predictor {
+            predictor.finish();
         }
         self.flush();
         self.report();
@@ -154,11 +177,15 @@ impl Writer {
                     waiting: Vec::new(),
                 });
                 unseen.after_pause = now + PAUSE;
-                for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                for (reply, &outcome) in replies.into_iter().zip(&outcomes) {
                     if let Some(Reply { answer, show }) = reply {
                         answer(Ok(outcome));
                         unseen.waiting.extend(show);
                     }
+                }
+                if let Some(predictor) = &self.predictor {
+                    let counted = batches.into_iter().zip(outcomes).filter(|(_, outcome)| outcome.events > 0);
+                    counted.for_each(|(batch, _)| predictor.offer(batch.events));
                 }
             }
             Err(error) => {
@@ -196,6 +223,12 @@ impl Writer {
     }
 
     fn flush(&mut self) {
+        if let Some(predictor) = &self.predictor {
+            match predictor.keep(self.store.as_mut()) {
+                Ok(kept) => self.dirty |= kept,
+                Err(error) => tracing::error!(%error, "what was learned about next requests was not written"),
+            }
+        }
         if self.dirty {
             match self.store.flush() {
                 Ok(()) => (self.dirty, self.unseen) = (false, None),

@@ -4,7 +4,7 @@ use super::{DataArgs, RetentionArgs};
 use crate::{DONE, config::Config, output};
 use anyhow::{Context, bail};
 use prefix_indexer::{
-    IndexSpec, IndexerOptions, Ladder, OpenOptions, PrefixIndexer, StorageError, TracingSink, Utility,
+    IndexSpec, IndexerOptions, Ladder, OpenOptions, PrefixIndexer, StorageError, TelemetrySink, TracingSink, Utility,
 };
 use prefix_indexer_server::{Server, ServerConfig};
 use std::{path::PathBuf, str::FromStr};
@@ -44,8 +44,8 @@ impl Args {
         // The address first: whoever finds it taken should not have waited for an index, nor have made one.
         let server = Server::bind(config)?;
         let store = self.data.write(OpenOptions { spec: Some(spec), ..self.retention.options() })?;
-        let options =
-            IndexerOptions { max_future, telemetry: vec![Box::new(TracingSink)], ..IndexerOptions::default() };
+        let telemetry: Vec<Box<dyn TelemetrySink>> = vec![Box::new(TracingSink)];
+        let options = IndexerOptions { max_future, telemetry, predict: true, ..IndexerOptions::default() };
         let indexer = PrefixIndexer::start(store, options);
         if server.is_open() {
             output::warn("no tokens: every program on this machine may read and write, other machines cannot connect");

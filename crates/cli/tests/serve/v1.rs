@@ -159,6 +159,65 @@ fn later_events_say_how_a_plan_did() {
 }
 
 #[test]
+fn sessions_have_habits_and_tenants_their_own() {
+    let tokens = r#"
+        [[tokens]]
+        name = "acme"
+        hash = "HASH-ACME"
+        tenants = ["acme"]
+        rights = ["read", "ingest"]
+        [[tokens]]
+        name = "globex"
+        hash = "HASH-GLOBEX"
+        tenants = ["globex", "initech"]
+        rights = ["read", "ingest"]
+    "#;
+    let tokens = tokens.replace("HASH-ACME", &prefix_indexer_server::token_hash("one"));
+    let tokens = tokens.replace("HASH-GLOBEX", &prefix_indexer_server::token_hash("two"));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("tokens.toml"), tokens).unwrap();
+    let server = Server::over(dir, "tokens = \"tokens.toml\"", &[]);
+    let (mut acme, mut globex) = (server.client(), server.client());
+    (acme.token, globex.token) = (Some("one".into()), Some("two".into()));
+    let now = now_ms();
+    let turn = |n: u64| {
+        let mut event = event("acme", ["tea", "milk"][(n % 2) as usize], 10, now);
+        event["session_id"] = json!("s");
+        event
+    };
+    let turns: Vec<Value> = (0..60).map(turn).collect();
+    assert_eq!(acme.post("/v1/ingest?durable=true", &json!({ "events": turns })).status, 202);
+    // It is learned beside ingestion.
+    let best = (0..2_000).find_map(|_| {
+        let found = acme.get("/v1/predict?session=s").json();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        found.get(0).filter(|best| best["prefix_id"] == "tea").cloned()
+    });
+    let best = best.unwrap();
+    assert!(best["probability"].as_f64().unwrap() > 0.5, "{best}");
+    assert_eq!((&best["run"], &best["tenant"], &best["hit_count"]), (&json!(["tea"]), &json!("acme"), &json!(30)));
+    let ids = |answer: crate::client::Answer| -> Vec<String> {
+        assert_eq!(answer.status, 200);
+        answer.json().as_array().unwrap().iter().map(|p| p["prefix_id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(acme.get("/v1/predict?tenant=acme&model=m&after=milk&after=tea&top_k=1")), ["milk"]);
+    assert_eq!(ids(acme.get("/v1/predict?session=s&model=other")), [""; 0]);
+    for (target, status) in [
+        ("/v1/predict?tenant=globex&session=s", 403),
+        ("/v1/predict?after=tea", 422),
+        ("/v1/predict?after=tea&model=m&session=s", 422),
+        ("/v1/predict?top_k=101", 422),
+        ("/v1/predict?sesion=s", 422),
+    ] {
+        assert_eq!(acme.get(target).status, status, "{target}");
+    }
+    assert_eq!(globex.get("/v1/predict?session=s").json()["detail"][0]["loc"], json!(["query", "tenant"]));
+    assert_eq!(globex.get("/v1/predict?tenant=acme&session=s").status, 403);
+    assert_eq!(ids(globex.get("/v1/predict?tenant=globex&session=s")), [""; 0]);
+    assert_eq!(ids(globex.get("/v1/predict?tenant=globex&model=m&after=tea")), [""; 0]);
+}
+
+#[test]
 fn the_description_names_every_call() {
     let server = Server::new();
     let mut client = server.client();
