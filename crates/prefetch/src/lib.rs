@@ -43,8 +43,9 @@ pub use bridge::{BlockValue, TierFetcher};
 pub use cancel::{Cancel, Cancelled};
 pub use candidates::{Ask, BlockUse, Candidate, CandidateSource, Candidates};
 pub use config::{
-    DEFAULT_FETCH_DEADLINE, DEFAULT_INTERVAL, DEFAULT_POLICY, DEFAULT_RECHECK, DEFAULT_SCAN_LIMIT, DEFAULT_TOP_K,
-    DRY_RUN_VARIABLE, PROFILES, PrefetchConfig, PrefetchSection, Profile, Rate, STANDARD, is_truthy,
+    DEFAULT_FETCH_DEADLINE, DEFAULT_INTERVAL, DEFAULT_POLICY, DEFAULT_RECHECK, DEFAULT_SCAN_LIMIT,
+    DEFAULT_SCORE_HORIZON, DEFAULT_TOP_K, DRY_RUN_VARIABLE, PROFILES, PrefetchConfig, PrefetchSection, Profile, Rate,
+    STANDARD, is_truthy,
 };
 pub use cycle::{Cycle, CycleOutcome, CyclePlan};
 pub use error::PrefetchError;

@@ -194,3 +194,31 @@ fn the_worker_moves_what_matters_now_and_ends_on_sigterm() {
     assert_eq!(status(&output), 0);
     assert!(stderr(&output).contains("blocks fetched"), "{}", stderr(&output));
 }
+
+#[test]
+fn the_worker_follows_every_policy() {
+    let (site, plan) = site(0);
+    let config = fs::read_to_string(site.path("config.toml")).unwrap();
+    let prefetch = |policy: &str| {
+        let config = config.replace("\"decay-5m\"", &format!("\"{policy}\""));
+        fs::write(site.path("policy.toml"), config).unwrap();
+        let args = ["prefetch", "--data", &site.text("index"), "--config", &site.text("policy.toml"), "--cycles", "1"];
+        let output = run(&args);
+        (status(&output), stderr(&output))
+    };
+    let (code, said) = prefetch("hottest");
+    assert_eq!(code, 1);
+    let policies = said.trim_end().rsplit_once("expected one of ").unwrap().1.to_owned();
+    let policies: Vec<&str> = policies.split(", ").collect();
+    assert!(policies.len() > 9 && policies[..2] == ["auto", "reuse"], "{policies:?}");
+    for policy in policies {
+        let (code, said) = prefetch(policy);
+        assert!(code == 0 && said.contains("16 chosen of "), "{policy}: {said}");
+        if policy == "auto" {
+            // What it loads first a plan loads too: the cold tier has nothing else.
+            assert!(said.contains(": 16 fetched"), "{said}");
+            let moved = ids(&plan).iter().filter(|id| site.local(id).is_some()).count();
+            assert_eq!(moved, 16);
+        }
+    }
+}
