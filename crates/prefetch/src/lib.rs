@@ -57,5 +57,5 @@ pub use request::{PrefetchRequest, SourcePrediction, Urgency};
 pub use retry::{Breaker, BreakerConfig, RetryPolicy};
 pub use scheduler::{PrefetchScheduler, ScheduleStats};
 pub use shadow::{DEFAULT_HORIZON_MS, Shadow, ShadowReport};
-pub use warm::{WARM_PATIENCE, WarmBlock, WarmOptions, WarmProgress, WarmReport, Warmup};
+pub use warm::{WARM_PATIENCE, WarmBlock, WarmOptions, WarmProgress, WarmReport, Warmup, warm_blocks};
 pub use worker::{DEFAULT_REQUESTS_PER_SECOND, DEFAULT_WORKERS, OnOutcome, PrefetchWorker, StopReport};
