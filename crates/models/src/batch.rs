@@ -320,15 +320,19 @@ impl EventBatch {
         self.text.capacity() + self.timestamp_ms.capacity() * EVENT
     }
 
-    // Column access for the folding loop of `table`, which reads only what it needs.
+    // Column access for loops that read only what they need. Like indexing, it panics beyond the last event.
 
     #[inline]
     pub(crate) fn prefix_id_at(&self, index: usize) -> &str {
         self.str(self.prefix_id[index])
     }
 
+    /// The name of an event's prefix.
+    ///
+    /// # Panics
+    /// When there is no such event.
     #[inline]
-    pub(crate) fn prefix_id_bytes_at(&self, index: usize) -> &[u8] {
+    pub fn prefix_id_bytes_at(&self, index: usize) -> &[u8] {
         self.text.as_bytes().get(self.prefix_id[index].range()).unwrap_or(&[])
     }
 
@@ -337,13 +341,21 @@ impl EventBatch {
         self.optional(self.parent_id[index])
     }
 
+    /// The number of an event's tenant and model among the [`scopes`](Self::scopes).
+    ///
+    /// # Panics
+    /// When there is no such event.
     #[inline]
-    pub(crate) fn scope_at(&self, index: usize) -> u32 {
+    pub fn scope_at(&self, index: usize) -> u32 {
         self.scope[index]
     }
 
+    /// How many blocks come before an event's block, if somebody said.
+    ///
+    /// # Panics
+    /// When there is no such event.
     #[inline]
-    pub(crate) fn depth_at(&self, index: usize) -> Option<u32> {
+    pub fn depth_at(&self, index: usize) -> Option<u32> {
         let depth = self.depth[index];
         (depth != ABSENT).then_some(depth)
     }
