@@ -12,7 +12,7 @@ mod likelihood;
 
 pub use likelihood::plan_policies;
 
-use crate::{ActiveSet, ServiceError};
+use crate::{ActiveSet, Experience, ServiceError};
 use blocks::Pool;
 use prefix_indexer_analytics::{
     Model,
@@ -51,6 +51,8 @@ pub struct PlanQuery<'a> {
     pub page_tokens: u64,
     /// Most bytes of a tenant.
     pub quotas: &'a [(String, u64)],
+    /// What earlier plans were worth, against what they promised.
+    pub experience: Option<&'a Experience>,
 }
 
 impl<'a> PlanQuery<'a> {
@@ -69,6 +71,7 @@ impl<'a> PlanQuery<'a> {
             prefill_us_per_token: None,
             page_tokens: PAGE_TOKENS,
             quotas: &[],
+            experience: None,
         }
     }
 
@@ -113,7 +116,7 @@ impl<'a> PlanQuery<'a> {
     pub fn run(&self, view: &View, learned: Option<&Model>) -> Result<Plan, ServiceError> {
         self.check()?;
         let now_ms = self.now_ms.unwrap_or(0).min(MAX_INTEGER).max(view.newest_ms());
-        let policy = likelihood::Policy::by_name(self.policy, &view.spec().ladder, learned)?;
+        let policy = likelihood::Policy::of(self, &view.spec().ladder, learned)?;
         let mut candidates = candidates::find(self, view, &policy.orders(&view.spec().ladder, self.horizon_ms))?;
         let mut pool = Pool::new(self, &mut candidates, view.spec());
         let other_uses = policy.judge(&mut pool.blocks, &candidates, view.spec(), [now_ms, self.horizon_ms]);
@@ -125,6 +128,6 @@ impl<'a> PlanQuery<'a> {
         let places = pool.places();
         let blocks: Vec<Block> = pool.blocks.iter().map(|block| block.for_planner(&places)).collect();
         let selection = choose(&blocks, &limits);
-        Ok(document::write(self, now_ms, &candidates, &pool, &selection, (policy.why, other_uses)))
+        Ok(document::write(self, now_ms, &candidates, &pool, &selection, &policy, other_uses))
     }
 }

@@ -109,9 +109,14 @@ impl Args {
         let from = match (&self.plan, &self.data, self.budget, self.horizon) {
             (Some(from), ..) => from,
             (None, Some(data), Some(budget), Some(horizon)) => {
-                let query = PlanQuery { now_ms: Some(SystemClock.now_ms()), ..PlanQuery::new(budget, horizon) };
                 let index = IndexReader::open(data, true)?;
                 let learned = prefix_indexer::learned(&index)?;
+                let experience = prefix_indexer::experience(&index)?;
+                let query = PlanQuery {
+                    now_ms: Some(SystemClock.now_ms()),
+                    experience: Some(&experience),
+                    ..PlanQuery::new(budget, horizon)
+                };
                 return Ok(query.run(&index.view(), learned.as_ref().map(Learner::model))?);
             }
             _ => bail!("either --plan, or --data with --budget and --horizon"),
