@@ -28,7 +28,7 @@ pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
     let (mut events, mut learning) = (0, Duration::ZERO);
     let table = conversations(|batch| {
         let started = Instant::now();
-        batch.iter().for_each(|event| learner.observe(&event));
+        learner.observe(batch);
         learning += started.elapsed();
         events += batch.len();
     });

@@ -25,13 +25,13 @@ pub use model::{LEARNED, Model, Outlook};
 use crate::{
     Divergence, Reliability,
     backtest::{Choice, Warmup},
-    policies::Moment,
+    policies::{Formula, Moment},
 };
 use blocks::Blocks;
 use features::{Features, Place};
 use frozen::Frozen;
 use logistic::Row;
-use prefix_indexer_models::{Ladder, Rank};
+use prefix_indexer_models::{Clock, Ladder, MAX_INTEGER, Rank};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use steps::{Random, Steps};
@@ -187,7 +187,7 @@ impl Forecaster {
     #[cold]
     fn step(&mut self, time_ms: u64) {
         self.decide(time_ms);
-        if let Some(at_ms) = self.steps.step(time_ms, self.effort.uses_a_step) {
+        if let Some(at_ms) = self.steps.step(time_ms, &self.effort.uses_a_step) {
             let doubled = self.steps.take_doubled();
             if doubled {
                 self.model.ledger.fade();
@@ -234,7 +234,8 @@ impl Forecaster {
 
     /// Notes some blocks as they are at `at_ms`, to learn from what becomes of them.
     fn look(&mut self, at_ms: u64) {
-        let moment = Moment { now_ms: at_ms, ladder: &self.model.ladder };
+        let mut clock = Clock::new(&self.model.ladder);
+        clock.set(at_ms.min(MAX_INTEGER));
         // What the life tables say takes longer than all else here, and it is the same for all horizons.
         let mut reuse = None;
         for (number, samples) in self.samples.iter_mut().enumerate() {
@@ -254,7 +255,7 @@ impl Forecaster {
                     random()
                 } else {
                     let drawn: [u32; TOURNAMENT] = std::array::from_fn(|_| random());
-                    let popularity = |block: &u32| features::popularity(&self.blocks.facts(*block), &moment);
+                    let popularity = |block: &u32| features::popularity(&self.blocks.facts(*block), &clock);
                     drawn.into_iter().max_by(|a, b| popularity(a).total_cmp(&popularity(b))).unwrap_or(0)
                 };
                 let place = place(self.chains.as_ref(), hazards.as_deref(), block);
@@ -271,41 +272,49 @@ impl Forecaster {
         if self.frozen.len() >= FROZEN {
             return;
         }
+        let among = self.sampled();
         let share = self.effort.budgets.last().copied().unwrap_or(0.0);
-        let budget = (share * self.blocks.len() as f64) as usize;
+        let budget = (share * among.len() as f64) as usize;
         let mut ranks = Vec::new();
-        let mut plan = |ranks: &[Rank]| frozen::plan(ranks, &self.blocks, budget, &mut self.warmup);
+        let mut plan = |ranks: &[Rank]| frozen::plan(&among, ranks, &self.blocks, budget, &mut self.warmup);
         let mut learned = Vec::new();
         for horizon in &self.model.horizons {
             let outlook = self.model.outlook(at_ms, horizon.horizon_ms);
-            rank_learned(&outlook, &self.blocks, self.chains.as_ref(), &mut ranks);
+            rank_learned(&outlook, &self.blocks, self.chains.as_ref(), &among, &mut ranks);
             let by_learned = plan(&ranks);
-            rank_reuse(&outlook, &self.blocks, &mut ranks);
+            rank_reuse(&outlook, &self.blocks, &among, &mut ranks);
             learned.push([by_learned, plan(&ranks)]);
         }
         let moment = Moment { now_ms: at_ms, ladder: &self.model.ladder };
         let formulas = self.model.formulas();
         let fixed = formulas.iter().map(|formula| {
-            ranks.clear();
-            ranks.extend(self.blocks.all().map(|block| formula.rank(&self.blocks.facts(block), &moment)));
+            rank_by(formula.as_ref(), &moment, &self.blocks, &among, &mut ranks);
             plan(&ranks)
         });
         let fixed = fixed.collect();
-        self.frozen.push_back(Frozen::new(at_ms, self.blocks.len(), learned, fixed));
+        self.frozen.push_back(Frozen::new(at_ms, among, learned, fixed));
+    }
+
+    /// The blocks that judged plans choose from: all, or every so manieth.
+    fn sampled(&mut self) -> Vec<u32> {
+        let known = self.blocks.len();
+        let stride = known.div_ceil(self.effort.planned_blocks.max(1)).max(1);
+        let first = if stride > 1 { self.random.below(stride as u64) as usize } else { 0 };
+        self.blocks.all().skip(first).step_by(stride).collect()
     }
 
     /// The ranks of all blocks known, by number: of the policy that `auto` is now. Some hundred nanoseconds a block.
     pub fn rank(&self, now_ms: u64, horizon_ms: u64, ranks: &mut Vec<Rank>) {
         let outlook = self.model.outlook(now_ms, horizon_ms);
+        let all: Vec<u32> = self.blocks.all().collect();
         match self.model.ledger.best(|_| true) {
-            0 => rank_learned(&outlook, &self.blocks, self.chains.as_ref(), ranks),
-            1 => rank_reuse(&outlook, &self.blocks, ranks),
+            0 => rank_learned(&outlook, &self.blocks, self.chains.as_ref(), &all, ranks),
+            1 => rank_reuse(&outlook, &self.blocks, &all, ranks),
             formula => {
                 let moment = Moment { now_ms, ladder: &self.model.ladder };
-                ranks.clear();
-                let formulas = self.model.formulas();
-                let Some(formula) = formulas.get(formula - 2) else { return };
-                ranks.extend(self.blocks.all().map(|block| formula.rank(&self.blocks.facts(block), &moment)));
+                if let Some(formula) = self.model.formulas().get(formula - 2) {
+                    rank_by(formula.as_ref(), &moment, &self.blocks, &all, ranks);
+                }
             }
         }
     }
@@ -316,7 +325,14 @@ fn place(chains: Option<&Divergence>, hazards: Option<&[f64]>, block: u32) -> Op
     Some(Place { hazard: *hazards?.get(block as usize)?, place, pace })
 }
 
-fn rank_learned(outlook: &Outlook<'_>, blocks: &Blocks, chains: Option<&Divergence>, ranks: &mut Vec<Rank>) {
+/// The ranks of the blocks in `among`, in their order.
+fn rank_learned(
+    outlook: &Outlook<'_>,
+    blocks: &Blocks,
+    chains: Option<&Divergence>,
+    among: &[u32],
+    ranks: &mut Vec<Rank>,
+) {
     let hazards = chains.map(|chains| outlook.hazards(chains));
     let probability = |block: u32| {
         let places = hazards.as_ref().and_then(|hazards| {
@@ -327,24 +343,29 @@ fn rank_learned(outlook: &Outlook<'_>, blocks: &Blocks, chains: Option<&Divergen
     };
     ranks.clear();
     if chains.is_none() {
-        ranks.extend(blocks.all().map(|block| Rank::of_score(probability(block), 0)));
+        ranks.extend(among.iter().map(|&block| Rank::of_score(probability(block), 0)));
         return;
     }
-    let logits: Vec<f64> = blocks.all().map(|block| logistic::logit(probability(block))).collect();
-    let mut together = vec![(0.0, 0.0); logits.len()];
-    for (block, logit) in blocks.all().zip(&logits) {
+    let logits: Vec<f64> = among.iter().map(|&block| logistic::logit(probability(block))).collect();
+    let mut together = vec![(0.0, 0.0); blocks.len()];
+    for (&block, logit) in among.iter().zip(&logits) {
         if let Some((sum, count)) = together.get_mut(blocks.end(block) as usize) {
             *sum += logit;
             *count += 1.0;
         }
     }
-    ranks.extend(blocks.all().zip(&logits).map(|(block, logit)| {
+    ranks.extend(among.iter().zip(&logits).map(|(&block, logit)| {
         let (sum, count) = together.get(blocks.end(block) as usize).copied().unwrap_or((*logit, 1.0));
         Rank::of_score(logistic::sigmoid(logit + TOGETHER * (sum / count - logit)), 0)
     }));
 }
 
-fn rank_reuse(outlook: &Outlook<'_>, blocks: &Blocks, ranks: &mut Vec<Rank>) {
+fn rank_reuse(outlook: &Outlook<'_>, blocks: &Blocks, among: &[u32], ranks: &mut Vec<Rank>) {
     ranks.clear();
-    ranks.extend(blocks.all().map(|block| Rank::of_score(outlook.reuse(&blocks.facts(block)), 0)));
+    ranks.extend(among.iter().map(|&block| Rank::of_score(outlook.reuse(&blocks.facts(block)), 0)));
+}
+
+fn rank_by(formula: &dyn Formula, moment: &Moment<'_>, blocks: &Blocks, among: &[u32], ranks: &mut Vec<Rank>) {
+    ranks.clear();
+    ranks.extend(among.iter().map(|&block| formula.rank(&blocks.facts(block), moment)));
 }

@@ -112,16 +112,44 @@ impl Clock {
         }
     }
 
-    #[inline(never)]
-    fn add_across_spans(&self, last_ms: u64, sums: &mut [f64], weight: f64) {
+    /// The moment it was set to, in milliseconds.
+    #[inline]
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// The decayed sums as of now of a prefix last used at `last_ms`, not after now: for each rung what [`Ladder::score`] says, to
+    /// the last bit.
+    #[inline]
+    pub fn scores(&self, last_ms: u64, sums: &[f64]) -> [f64; MAX_RUNGS] {
+        let mut scores = [0.0; MAX_RUNGS];
+        for ((score, sum), unit) in scores.iter_mut().zip(sums).zip(self.unit.as_flattened()) {
+            *score = sum / unit;
+        }
+        if !self.same.contains(&last_ms) {
+            self.shifts(last_ms).zip(&mut scores).for_each(|(shift, score)| *score = scale(*score, -shift));
+        }
+        scores
+    }
+
+    /// Half-lives from the landmark of `last_ms` to that of now, rung by rung.
+    #[inline]
+    fn shifts(&self, last_ms: u64) -> impl Iterator<Item = i64> {
         let (mut span_ms, mut spans) = (0, 0);
-        for (rung, sum) in sums.iter_mut().enumerate().take(self.rungs) {
-            if self.span_ms[rung] != span_ms {
-                span_ms = self.span_ms[rung];
+        let rungs = self.span_ms.iter().zip(&self.half_lives_a_span).take(self.rungs);
+        rungs.map(move |(&rung_ms, half_lives)| {
+            if rung_ms != span_ms {
+                span_ms = rung_ms;
                 spans = (self.now_ms / span_ms) as i64 - (last_ms / span_ms) as i64;
             }
-            let shift = spans * self.half_lives_a_span[rung];
-            let added = weight * self.unit[rung / 2][rung % 2];
+            spans * half_lives
+        })
+    }
+
+    #[inline(never)]
+    fn add_across_spans(&self, last_ms: u64, sums: &mut [f64], weight: f64) {
+        for ((sum, shift), unit) in sums.iter_mut().zip(self.shifts(last_ms)).zip(self.unit.as_flattened()) {
+            let added = weight * unit;
             *sum = if shift >= 0 { scale(*sum, -shift) + added } else { *sum + scale(added, shift) };
         }
     }
@@ -130,6 +158,7 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MAX_INTEGER;
 
     /// The clock and a score agree to the last bit, forwards, backwards and across spans.
     #[test]
@@ -141,6 +170,13 @@ mod tests {
                 clock.set(t);
                 for (rung, unit) in clock.unit.as_flattened().iter().enumerate().take(ladder.len()) {
                     assert_eq!(ladder.score(rung, t, *unit, t), 1.0, "{ladder} at {t}");
+                }
+                let sums = [0.7, 1.0, 3e9, 1e-9, 5.0];
+                for last_ms in [t, t.saturating_sub(1), t / 2, 0].map(|ms| ms.min(MAX_INTEGER)) {
+                    clock.set(t.min(MAX_INTEGER));
+                    let scores = clock.scores(last_ms, &sums[..ladder.len()]);
+                    let expected = (0..ladder.len()).map(|rung| ladder.score(rung, last_ms, sums[rung], t));
+                    assert!(expected.eq(scores[..ladder.len()].iter().copied()), "{ladder} at {t} from {last_ms}");
                 }
             }
         }

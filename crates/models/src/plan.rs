@@ -60,6 +60,19 @@ pub struct PlanEntry {
     pub depth: Option<u32>,
     /// Bytes to load.
     pub bytes: u64,
+    /// Its lowest layer. This and the next three are for keys of objects that name layers or pages; what made the plan may not
+    /// know them.
+    #[serde(default)]
+    pub layer_min: Option<u32>,
+    /// Its highest layer.
+    #[serde(default)]
+    pub layer_max: Option<u32>,
+    /// Its first page.
+    #[serde(default)]
+    pub page_start: Option<u32>,
+    /// Its last page.
+    #[serde(default)]
+    pub page_end: Option<u32>,
     /// Probability of a use within the horizon; 0 to 1.
     pub probability: f64,
     /// Uses expected within the horizon.
@@ -112,7 +125,9 @@ impl Plan {
                 digest.text(text);
             }
             digest.optional(entry.parent_id.as_ref(), |digest, parent_id| digest.text(parent_id));
-            digest.optional(entry.depth, |digest, depth| digest.number(u64::from(depth)));
+            for number in [entry.depth, entry.layer_min, entry.layer_max, entry.page_start, entry.page_end] {
+                digest.optional(number, |digest, number| digest.number(u64::from(number)));
+            }
             for number in [entry.bytes, entry.probability.to_bits(), entry.expected_uses.to_bits()] {
                 digest.number(number);
             }
@@ -221,6 +236,10 @@ mod tests {
             model_id: "m".into(),
             depth: Some(1),
             bytes: 4096,
+            layer_min: Some(0),
+            layer_max: Some(31),
+            page_start: Some(16),
+            page_end: Some(17),
             probability: 0.25,
             expected_uses: 0.3,
             saves_ms: Some(10.0),
@@ -249,9 +268,14 @@ mod tests {
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
         assert_eq!((plan.plan_id.len(), plan.clone().sealed()), (32, plan.clone()));
-        let mut other = plan.clone();
-        other.entries[0].parent_id = None;
-        assert_ne!(other.sealed().plan_id, plan.plan_id);
+        let check = |change: &dyn Fn(&mut PlanEntry)| {
+            let mut other = plan.clone();
+            change(&mut other.entries[0]);
+            assert_ne!(other.sealed().plan_id, plan.plan_id);
+        };
+        check(&|entry| entry.parent_id = None);
+        check(&|entry| entry.layer_max = Some(30));
+        check(&|entry| entry.page_start = None);
     }
 
     #[test]
@@ -259,10 +283,12 @@ mod tests {
         let mut document = serde_json::to_value(example()).unwrap();
         document.as_object_mut().unwrap().remove("expected_saved_ms");
         document["entries"][0]["parent_id"] = Value::Null;
-        document["entries"][0].as_object_mut().unwrap().remove("depth");
-        document["entries"][0].as_object_mut().unwrap().remove("saves_ms");
         document.as_object_mut().unwrap().remove("chosen_by");
-        serde_json::from_value::<Plan>(document).unwrap();
+        for field in ["depth", "layer_min", "layer_max", "page_start", "page_end", "saves_ms"] {
+            document["entries"][0].as_object_mut().unwrap().remove(field);
+        }
+        let entry = serde_json::from_value::<Plan>(document).unwrap().entries.remove(0);
+        assert_eq!((entry.layer_min, entry.page_end), (None, None));
     }
 
     #[test]
@@ -281,6 +307,7 @@ mod tests {
         check(&|plan| plan["entries"][0]["probability"] = json!(-0.5), "field `entries[0].probability`: -0.5 is not");
         check(&|plan| plan["entries"][0]["expected_uses"] = json!(-1), "field `entries[0].expected_uses`: -1 is not");
         check(&|plan| plan["entries"][0]["saves_ms"] = json!(-1), "field `entries[0].saves_ms`: -1 is not");
+        check(&|plan| plan["entries"][0]["layer_min"] = json!(-1), "invalid value: integer `-1`");
         check(&|plan| plan["entries"][0]["tenant"] = json!(""), "field `entries[0].tenant`: is empty");
         check(&|plan| plan["entries"][0]["parent"] = json!("o"), "unknown field `parent`");
         check(&|plan| plan["entires"] = json!([]), "unknown field `entires`");

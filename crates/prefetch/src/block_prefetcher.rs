@@ -254,6 +254,7 @@ impl Core {
             policy: &self.config.policy,
             active_model: self.config.active_model.as_deref(),
             now_ms,
+            horizon_ms: self.config.horizon.as_millis() as u64,
             limits: NextLimits { wanted, scan_limit: self.config.scan_limit },
             min_score: f64::from_bits(self.min_score.load(Relaxed)),
         };

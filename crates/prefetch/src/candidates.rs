@@ -13,6 +13,8 @@ pub struct Ask<'a> {
     pub active_model: Option<&'a str>,
     /// Now, in milliseconds; a source whose newest event is later takes that.
     pub now_ms: u64,
+    /// How far ahead a use counts where scores are probabilities, in milliseconds.
+    pub horizon_ms: u64,
     /// How many, and how far to look.
     pub limits: NextLimits,
     /// Blocks of a lower score are left out.

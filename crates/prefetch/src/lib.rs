@@ -43,8 +43,9 @@ pub use bridge::{BlockValue, TierFetcher};
 pub use cancel::{Cancel, Cancelled};
 pub use candidates::{Ask, BlockUse, Candidate, CandidateSource, Candidates};
 pub use config::{
-    DEFAULT_FETCH_DEADLINE, DEFAULT_INTERVAL, DEFAULT_POLICY, DEFAULT_RECHECK, DEFAULT_SCAN_LIMIT, DEFAULT_TOP_K,
-    DRY_RUN_VARIABLE, PROFILES, PrefetchConfig, PrefetchSection, Profile, Rate, STANDARD, is_truthy,
+    DEFAULT_FETCH_DEADLINE, DEFAULT_INTERVAL, DEFAULT_POLICY, DEFAULT_RECHECK, DEFAULT_SCAN_LIMIT,
+    DEFAULT_SCORE_HORIZON, DEFAULT_TOP_K, DRY_RUN_VARIABLE, PROFILES, PrefetchConfig, PrefetchSection, Profile, Rate,
+    STANDARD, is_truthy,
 };
 pub use cycle::{Cycle, CycleOutcome, CyclePlan};
 pub use error::PrefetchError;
@@ -56,5 +57,5 @@ pub use request::{PrefetchRequest, SourcePrediction, Urgency};
 pub use retry::{Breaker, BreakerConfig, RetryPolicy};
 pub use scheduler::{PrefetchScheduler, ScheduleStats};
 pub use shadow::{DEFAULT_HORIZON_MS, Shadow, ShadowReport};
-pub use warm::{WARM_PATIENCE, WarmBlock, WarmOptions, WarmProgress, WarmReport, Warmup};
+pub use warm::{WARM_PATIENCE, WarmBlock, WarmOptions, WarmProgress, WarmReport, Warmup, warm_blocks};
 pub use worker::{DEFAULT_REQUESTS_PER_SECOND, DEFAULT_WORKERS, OnOutcome, PrefetchWorker, StopReport};

@@ -1,7 +1,7 @@
 //! Cycles: what is chosen, what is moved, what is counted, and how they end.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use prefix_indexer_analytics::{Presence, RankedBlock, best_first, next_blocks};
+use prefix_indexer_analytics::{Presence, RankedBlock, next_blocks};
 use prefix_indexer_cache::{Entry, ManualClock};
 use prefix_indexer_models::{PrefixKey, PrefixRecommendation};
 use prefix_indexer_prefetch::{
@@ -59,8 +59,7 @@ impl CandidateSource for List {
         if ask.policy == "broken" {
             return Err(PrefetchError::source_failed(io::Error::other("torn")));
         }
-        let items = (0..self.blocks.len()).map(|place| Item(self, place));
-        let ranked = best_first(items, |item| 1.0 - item.1 as f64 / 100.0);
+        let ranked = (0..self.blocks.len()).map(|place| (Item(self, place), 1.0 - place as f64 / 100.0));
         let next = next_blocks(ranked.take_while(|(_, score)| *score >= ask.min_score), ask.limits, presence);
         let candidate = |(item, score): &(Item<'_>, f64)| Candidate {
             key: item.key(),
@@ -269,7 +268,8 @@ fn parallel_fetches_begin_in_order_too() {
     assert_eq!(scene.prefetcher.run_cycle().outcome.fetched, 40);
     for (place, name) in scene.begun().iter().enumerate() {
         let due: usize = name[1..].parse().unwrap();
-        assert!(place.abs_diff(due) < 4, "{name} began as number {place}");
+        // The system may hold a thread up for as long as it likes: one that is late holds up nobody, and none is early.
+        assert!(due < place + 4, "{name} began as number {place}");
     }
 }
 

@@ -12,7 +12,7 @@ use prefix_indexer_storage::{Follower, FollowerKind, IndexReader, IndexStore, Op
 /// Name of the side file.
 const NAME: &str = "learned";
 /// Version of its bytes: MessagePack of a [`Learner`].
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What every index is opened with, for writing, so that it learns.
 pub const LEARNING: FollowerKind = FollowerKind { name: NAME, make };
@@ -75,14 +75,14 @@ struct Learning {
 
 impl Follower for Learning {
     fn observe(&mut self, events: &EventBatch) {
-        observe(&mut self.counted, events);
+        self.counted.observe(events);
         if let Some(admitted) = &mut self.admitted {
-            observe(admitted, events);
+            admitted.observe(events);
         }
     }
 
     fn admit(&mut self, events: &EventBatch) {
-        observe(self.admitted.get_or_insert_with(|| self.counted.clone()), events);
+        self.admitted.get_or_insert_with(|| self.counted.clone()).observe(events);
     }
 
     fn settle(&mut self) {
@@ -114,8 +114,4 @@ impl Follower for Learning {
         let learner = self.admitted.as_ref().filter(|_| with_admitted).unwrap_or(&self.counted);
         Ok((VERSION, rmp_serde::to_vec(learner).map_err(|error| error.to_string())?))
     }
-}
-
-fn observe(learner: &mut Learner, events: &EventBatch) {
-    events.iter().for_each(|event| learner.observe(&event));
 }

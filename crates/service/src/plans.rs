@@ -18,7 +18,7 @@ use prefix_indexer_analytics::{
     Model,
     planner::{Block, Limits, choose},
 };
-use prefix_indexer_models::{MAX_INTEGER, Plan};
+use prefix_indexer_models::{MAX_INTEGER, Plan, PrefixKey};
 use prefix_indexer_storage::{Scope, View};
 
 /// Tokens in a page of KV memory where nobody says otherwise: the block size that vLLM starts with.
@@ -53,6 +53,9 @@ pub struct PlanQuery<'a> {
     pub quotas: &'a [(String, u64)],
     /// What earlier plans were worth, against what they promised.
     pub experience: Option<&'a Experience>,
+    /// Whether each layer and page band of a prefix is an object of its own, because the keys of objects name layers or pages.
+    /// Otherwise the bands of a prefix are one block.
+    pub bands: bool,
 }
 
 impl<'a> PlanQuery<'a> {
@@ -72,6 +75,7 @@ impl<'a> PlanQuery<'a> {
             page_tokens: PAGE_TOKENS,
             quotas: &[],
             experience: None,
+            bands: false,
         }
     }
 
@@ -129,5 +133,24 @@ impl<'a> PlanQuery<'a> {
         let blocks: Vec<Block> = pool.blocks.iter().map(|block| block.for_planner(&places)).collect();
         let selection = choose(&blocks, &limits);
         Ok(document::write(self, now_ms, &candidates, &pool, &selection, &policy, other_uses))
+    }
+
+    /// The rows of an index in the order of the policy, each with the probability that it is used within the horizon: of the
+    /// rankings that the policy looks at so many rows together. No budget bounds them, and bands stay apart.
+    pub(crate) fn probabilities(
+        &self,
+        view: &View,
+        learned: Option<&Model>,
+        rows: usize,
+    ) -> Result<Vec<(PrefixKey, f64)>, ServiceError> {
+        let query = PlanQuery { budget_bytes: MAX_INTEGER, bands: true, ..self.clone() };
+        query.check()?;
+        let now_ms = query.now_ms.unwrap_or(0).min(MAX_INTEGER).max(view.newest_ms());
+        let policy = likelihood::Policy::of(&query, &view.spec().ladder, learned)?;
+        let orders = policy.orders(&view.spec().ladder, query.horizon_ms);
+        let mut candidates = candidates::heads(&query, view, &orders, rows)?;
+        let mut pool = Pool::new(&query, &mut candidates, view.spec());
+        policy.judge(&mut pool.blocks, &candidates, view.spec(), [now_ms, query.horizon_ms]);
+        Ok(pool.blocks.iter().map(|block| (block.key, block.estimate.probability)).collect())
     }
 }

@@ -44,7 +44,7 @@ fn key(model: &str, name: &str) -> PrefixKey {
 
 fn ask(policy: &str) -> Ask<'_> {
     let limits = NextLimits { wanted: 10, scan_limit: 1_000 };
-    Ask { policy, active_model: None, now_ms: 0, limits, min_score: f64::NEG_INFINITY }
+    Ask { policy, active_model: None, now_ms: 0, horizon_ms: 5 * MINUTE, limits, min_score: f64::NEG_INFINITY }
 }
 
 fn names(candidates: &Candidates) -> Vec<&str> {
@@ -90,6 +90,42 @@ fn policies_rank_and_chains_stay_whole() {
     assert_eq!((next.scored, next.resident, next.gone), (5, 1, 1));
     let block = &next.chosen[0].block;
     assert_eq!((block.footprint_bytes, block.avg_latency_ms, &*block.tenant), (4096, 2.5, "acme"));
+}
+
+#[test]
+fn every_policy_of_the_list_gives_candidates() {
+    let (indexer, source) = index();
+    for policy in IndexCandidates::policies(indexer.spec()) {
+        let found = source.next(&ask(&policy), &all).unwrap();
+        assert_eq!((found.chosen.len(), found.scored), (5, 5), "{policy}");
+        let place = |name| names(&found).iter().position(|found| *found == name).unwrap();
+        assert!(place("root") < place("middle") && place("middle") < place("leaf"), "{policy}");
+        let scores = |found: &Candidates| found.chosen.iter().map(|one| one.block.score).collect::<Vec<_>>();
+        if ["auto", "reuse"].contains(&policy.as_str()) {
+            assert!(scores(&found).iter().all(|score| (0.0..=1.0).contains(score)), "{policy}: {:?}", scores(&found));
+        }
+        // An ancestor has the score of what needs it.
+        assert!(scores(&found).is_sorted_by(|a, b| a >= b), "{policy}: {:?}", scores(&found));
+        let best = found.chosen[0].block.score;
+        let chosen = source.next(&Ask { min_score: best, ..ask(&policy) }, &all).unwrap().chosen;
+        assert!(!chosen.is_empty() && chosen.iter().all(|one| one.block.score >= best), "{policy}");
+    }
+}
+
+#[test]
+fn a_ranking_that_costs_is_kept_for_ten_seconds() {
+    let views = Arc::new(std::sync::Mutex::new(index().0.snapshot()));
+    let asked = Arc::clone(&views);
+    let source = IndexCandidates::new(move || Arc::clone(&asked.lock().unwrap()));
+    let now_ms = 40 * MINUTE;
+    let scored = |now_ms| source.next(&Ask { now_ms, ..ask("most-frequent") }, &all).unwrap();
+    assert_eq!(scored(now_ms).scored, 5);
+    let store = open(StoreKind::Memory, Path::new("memory"), OpenOptions::default()).unwrap();
+    *views.lock().unwrap() = PrefixIndexer::start(store, IndexerOptions::default()).snapshot();
+    // What the index has lost since is left out.
+    let kept = scored(now_ms + 9_999);
+    assert_eq!((kept.scored, kept.chosen.len()), (5, 0));
+    assert_eq!(scored(now_ms + 10_000).scored, 0);
 }
 
 #[test]

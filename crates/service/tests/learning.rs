@@ -45,7 +45,7 @@ fn text(learner: &Learner) -> String {
 /// What somebody learns who just looks at the events.
 fn expected(events: &[PrefixEvent]) -> String {
     let mut learner = Learner::new(&IndexSpec::default().ladder);
-    events.iter().for_each(|event| learner.observe(&event.as_ref()));
+    learner.observe(&events.iter().cloned().collect());
     text(&learner)
 }
 

@@ -69,13 +69,13 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), StorageError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("cannot sync", dir))
 }
 
-/// Makes the directories that are missing in `dir`, durably: one sync for all of them.
+/// Makes the directories that are missing in `dir`. They are durable once `dir` is synced.
 pub(crate) fn create_dirs<'n>(dir: &Path, names: impl IntoIterator<Item = &'n str>) -> Result<(), StorageError> {
     for name in names {
         let path = dir.join(name);
         fs::create_dir_all(&path).map_err(io_error("cannot create", &path))?;
     }
-    sync_dir(dir)
+    Ok(())
 }
 
 /// Makes the directories that are missing in `dir`, durably, if any are.
@@ -84,13 +84,26 @@ pub(crate) fn create_missing_dirs<'n>(
     names: impl IntoIterator<Item = &'n str> + Clone,
 ) -> Result<(), StorageError> {
     let missing = names.clone().into_iter().any(|name| !dir.join(name).is_dir());
-    if missing { create_dirs(dir, names) } else { Ok(()) }
+    if missing {
+        create_dirs(dir, names)?;
+        sync_dir(dir)?;
+    }
+    Ok(())
 }
 
 /// Makes a directory if there is none, durably.
 pub(crate) fn create_dir(dir: &Path) -> Result<(), StorageError> {
     fs::create_dir_all(dir).map_err(io_error("cannot create", dir))?;
-    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_dir)
+    sync_parent(dir)
+}
+
+/// Makes the name of a directory durable.
+pub(crate) fn sync_parent(dir: &Path) -> Result<(), StorageError> {
+    match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => sync_dir(Path::new(".")),
+        Some(parent) => sync_dir(parent),
+        None => Ok(()),
+    }
 }
 
 /// Writes a whole file so that it is there completely or not at all, after a crash too.

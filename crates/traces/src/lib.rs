@@ -39,6 +39,7 @@ mod place;
 mod pool;
 mod resume;
 mod rows;
+mod scopes;
 mod stream;
 mod words;
 

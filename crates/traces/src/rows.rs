@@ -4,7 +4,7 @@ use crate::{
     BadLine, BadLines, TraceError, TraceOptions,
     error::Fault,
     options::DEFAULT_NAME,
-    words::{is_same, load},
+    scopes::{Scopes, Strings},
 };
 use memchr::memchr;
 use prefix_indexer_models::{EventBatch, EventColumns, EventSlices, ScopeSpans, Span};
@@ -13,75 +13,12 @@ use std::sync::Arc;
 /// Bad lines that a report describes; the rest is counted.
 const DESCRIBED: usize = 16;
 
-/// Tenants and models that are looked at before a pair gets a new number.
-const SCOPES: usize = 32;
-
-/// Tenants and models that are found without looking through the others.
-const RECENT: usize = 256;
-
 /// What is wrong in one piece.
 #[derive(Debug, Default)]
 pub(crate) struct Bad {
     pub(crate) count: u64,
     pub(crate) described: Vec<BadLine>,
     pub(crate) quarantine: Vec<u8>,
-}
-
-/// A tenant and model of this batch, with their number. Owned, because escaped names are not in the text.
-struct Scope {
-    tenant: String,
-    model_id: String,
-    number: u32,
-}
-
-/// A tenant and model that was asked for lately.
-#[derive(Debug, Clone, Copy)]
-struct RecentScope {
-    /// The first [`START`] bytes of both names.
-    starts: [[u64; 3]; 2],
-    tenant: Span,
-    model_id: Span,
-    number: u32,
-}
-
-impl RecentScope {
-    const NONE: RecentScope =
-        RecentScope { starts: [[u64::MAX; 3]; 2], tenant: Span::NONE, model_id: Span::NONE, number: 0 };
-}
-
-/// Most names are no longer, so that comparing this much of them is comparing all of them.
-const START: u32 = 24;
-
-/// The first [`START`] bytes of a part of a text; zeros behind its end. None if it is not in the text.
-#[inline]
-fn start(text: &[u8], span: Span) -> Option<[u64; 3]> {
-    const MASKS: [[u64; 3]; START as usize + 1] = {
-        let mut masks = [[0; 3]; START as usize + 1];
-        let mut length = 1;
-        while length <= START as usize {
-            masks[length] = masks[length - 1];
-            masks[length][(length - 1) / 8] |= 0xff << (8 * ((length - 1) % 8));
-            length += 1;
-        }
-        masks
-    };
-    let (at, masks) = (span.start as usize, &MASKS[length(span).min(START) as usize]);
-    let word = |index: usize| load(text, at + 8 * index) & masks[index];
-    (span.end as usize <= text.len()).then(|| [word(0), word(1), word(2)])
-}
-
-#[inline]
-fn length(span: Span) -> u32 {
-    span.end.wrapping_sub(span.start)
-}
-
-/// Where a tenant and model are remembered.
-#[inline]
-fn place(tenant_start: [u64; 3], model_start: [u64; 3]) -> usize {
-    const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |[a, b, c]: [u64; 3]| (a ^ b.rotate_left(23) ^ c.rotate_left(41)).wrapping_mul(MIX);
-    let mixed = mix(tenant_start).wrapping_add(mix(model_start).rotate_left(32)).wrapping_mul(MIX);
-    (mixed >> 32) as usize % RECENT
 }
 
 /// One piece while it is decoded.
@@ -92,9 +29,7 @@ pub(crate) struct Rows<'a> {
     batch: &'a mut EventBatch,
     /// Strings that are not in `text` as they are: decoded escapes, made ids, default names.
     extra: String,
-    scopes: Vec<Scope>,
-    /// Tenants and models asked for lately, by a hash of how their names begin.
-    recent_scopes: [RecentScope; RECENT],
+    scopes: Scopes,
     default_tenant: Span,
     default_model: Span,
     /// Lines of `text` that were blanked because they are not UTF-8, with their bytes.
@@ -125,8 +60,7 @@ impl<'a> Rows<'a> {
             options,
             batch,
             extra: String::new(),
-            scopes: Vec::new(),
-            recent_scopes: [RecentScope::NONE; RECENT],
+            scopes: Scopes::new(),
             default_tenant: Span::NONE,
             default_model: Span::NONE,
             invalid: invalid.into_iter().peekable(),
@@ -269,41 +203,9 @@ impl<'a> Rows<'a> {
     /// The number of a tenant and model. A trace alternates between few, so they are remembered.
     #[inline]
     pub(crate) fn scope(&mut self, tenant: Span, model_id: Span) -> u32 {
-        // Formats without lines have all their strings behind an empty text.
-        let text = if self.text.is_empty() { self.extra.as_bytes() } else { self.text.as_bytes() };
-        let (Some(tenant_start), Some(model_start)) = (start(text, tenant), start(text, model_id)) else {
-            return self.other_scope(tenant, model_id);
-        };
-        let place = place(tenant_start, model_start);
-        let recent = &self.recent_scopes[place];
-        let same = |one: Span, other: Span| one == other || is_same(text, one, other);
-        if recent.starts == [tenant_start, model_start]
-            && (length(tenant), length(model_id)) == (length(recent.tenant), length(recent.model_id))
-            && (length(tenant).max(length(model_id)) <= START
-                || same(tenant, recent.tenant) && same(model_id, recent.model_id))
-        {
-            return recent.number;
-        }
-        let number = self.other_scope(tenant, model_id);
-        let starts = [tenant_start, model_start];
-        self.recent_scopes[place] = RecentScope { starts, tenant, model_id, number };
-        number
-    }
-
-    fn other_scope(&mut self, tenant: Span, model_id: Span) -> u32 {
-        let (tenant_text, model_text) = (self.str(tenant), self.str(model_id));
-        let same = |scope: &&Scope| scope.tenant == tenant_text && scope.model_id == model_text;
-        if let Some(scope) = self.scopes.iter().find(same) {
-            return scope.number;
-        }
-        let (tenant_text, model_text) = (tenant_text.to_owned(), model_text.to_owned());
-        let number = self.batch.push_scope(ScopeSpans { tenant, model_id });
-        let scope = Scope { tenant: tenant_text, model_id: model_text, number };
-        match self.scopes.get_mut(number as usize % SCOPES) {
-            Some(oldest) => *oldest = scope,
-            None => self.scopes.push(scope),
-        }
-        number
+        let strings = Strings { text: self.text.as_bytes(), behind: self.extra.as_bytes() };
+        let Rows { scopes, batch, .. } = self;
+        scopes.number(strings, tenant, model_id, || batch.push_scope(ScopeSpans { tenant, model_id }))
     }
 
     /// Appends a valid event.

@@ -1,7 +1,7 @@
 //! What a forecast looks at: logarithms of what is known of a block, brought to the same scale.
 
-use crate::policies::{Moment, PrefixFacts};
-use prefix_indexer_models::MAX_RUNGS;
+use crate::policies::PrefixFacts;
+use prefix_indexer_models::{Clock, MAX_RUNGS};
 use serde::{Deserialize, Serialize};
 
 /// Numbers that describe a block at a moment, each about from -3 to 3.
@@ -103,17 +103,16 @@ pub(crate) struct Place {
 
 impl Features {
     /// Of a block's own uses: what a row of an index knows. `hazard` is that of its life table within the horizon.
-    pub(crate) fn of(facts: &PrefixFacts<'_>, moment: &Moment<'_>, hazard: f64) -> Features {
+    pub(crate) fn of(facts: &PrefixFacts<'_>, now: &Clock, hazard: f64) -> Features {
         let mut values = [0.0_f32; COLUMNS];
-        values[AGE] = ln_seconds(facts.age_ms(moment));
+        values[AGE] = ln_seconds(now.now_ms().saturating_sub(facts.last_seen_ms));
         values[USES] = (facts.uses.max(1) as f32).ln();
-        values[REUSE_HAZARD] = (hazard + HAZARD_FLOOR).ln() as f32;
+        values[REUSE_HAZARD] = ((hazard + HAZARD_FLOOR) as f32).ln();
         let gap = facts.waiting.last_gap_ms;
         values[HAS_GAP] = f32::from(u8::from(gap.is_some()));
         values[GAP] = gap.map_or(CENTRES[GAP], ln_seconds);
-        for (rung, &sum) in facts.sums.iter().enumerate().take(MAX_RUNGS) {
-            let decayed = moment.ladder.score(rung, facts.last_seen_ms, sum, moment.now_ms);
-            values[SUMS + rung] = (decayed + SUM_FLOOR).ln() as f32;
+        for (value, score) in values[SUMS..].iter_mut().zip(scores(facts, now)).take(facts.sums.len()) {
+            *value = ((score + SUM_FLOOR) as f32).ln();
         }
         values[DIVERGENCE_HAZARD] = CENTRES[DIVERGENCE_HAZARD];
         values[PACE] = CENTRES[PACE];
@@ -128,7 +127,7 @@ impl Features {
     /// Adds what the chain says.
     pub(crate) fn placed(mut self, place: &Place) -> Features {
         let flag = |yes| f32::from(u8::from(yes));
-        self.0[DIVERGENCE_HAZARD] = (place.hazard + HAZARD_FLOOR).ln() as f32;
+        self.0[DIVERGENCE_HAZARD] = ((place.hazard + HAZARD_FLOOR) as f32).ln();
         self.scale(DIVERGENCE_HAZARD);
         self.0[AT_END] = flag(place.place == 0);
         self.0[BEFORE_END] = flag(place.place == 1);
@@ -152,7 +151,17 @@ fn ln_seconds(ms: u64) -> f32 {
 }
 
 /// The sum of the logarithms of the decayed sums: a formula that needs no training, to look where the likely blocks are.
-pub(crate) fn popularity(facts: &PrefixFacts<'_>, moment: &Moment<'_>) -> f64 {
-    let decayed = |(rung, &sum)| moment.ladder.score(rung, facts.last_seen_ms, sum, moment.now_ms) + SUM_FLOOR;
-    facts.sums.iter().enumerate().map(decayed).product()
+pub(crate) fn popularity(facts: &PrefixFacts<'_>, now: &Clock) -> f64 {
+    scores(facts, now).iter().take(facts.sums.len()).map(|score| score + SUM_FLOOR).product()
+}
+
+/// The decayed sums; of a use in the future (a clock that goes wrong) as of then.
+#[inline]
+fn scores(facts: &PrefixFacts<'_>, now: &Clock) -> [f64; MAX_RUNGS] {
+    if facts.last_seen_ms <= now.now_ms() {
+        return now.scores(facts.last_seen_ms, facts.sums);
+    }
+    let mut then = now.clone();
+    then.set(facts.last_seen_ms);
+    then.scores(facts.last_seen_ms, facts.sums)
 }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Frozen {
     at_ms: u64,
-    known: usize,
+    /// The blocks that there were to choose from.
+    among: Vec<u32>,
     /// Of the learned probability and the life tables, for each horizon.
     learned: Vec<[Vec<u32>; 2]>,
     /// Of the formulas.
@@ -19,15 +20,14 @@ pub(super) struct Frozen {
 }
 
 impl Frozen {
-    pub(super) fn new(at_ms: u64, known: usize, learned: Vec<[Vec<u32>; 2]>, fixed: Vec<Vec<u32>>) -> Frozen {
-        Frozen { at_ms, known, learned, fixed, judged: 0 }
+    pub(super) fn new(at_ms: u64, among: Vec<u32>, learned: Vec<[Vec<u32>; 2]>, fixed: Vec<Vec<u32>>) -> Frozen {
+        Frozen { at_ms, among, learned, fixed, judged: 0 }
     }
 
     /// Goes on with the blocks that are kept, under their new numbers.
     pub(super) fn renumber(&mut self, numbers: &[Option<u32>]) {
         let new = |block: u32| numbers.get(block as usize).copied().flatten();
-        self.known = numbers.iter().take(self.known).flatten().count();
-        for plan in self.learned.iter_mut().flatten().chain(&mut self.fixed) {
+        for plan in self.learned.iter_mut().flatten().chain(&mut self.fixed).chain([&mut self.among]) {
             *plan = plan.iter().filter_map(|&block| new(block)).collect();
         }
     }
@@ -42,8 +42,9 @@ impl Frozen {
             && self.at_ms.saturating_add(horizon_ms) <= time_ms
         {
             let used = |block: u32| blocks.used_since(block, self.at_ms);
-            let returning = blocks.all().take(self.known).filter(|&block| used(block)).count();
-            let budgets: Vec<usize> = effort.budgets.iter().map(|share| (share * self.known as f64) as usize).collect();
+            let returning = self.among.iter().filter(|&&block| used(block)).count();
+            let known = self.among.len() as f64;
+            let budgets: Vec<usize> = effort.budgets.iter().map(|share| (share * known) as usize).collect();
             let most: Vec<usize> = budgets.iter().map(|&budget| budget.min(returning)).collect();
             let plans = self.learned.get(self.judged).into_iter().flatten().chain(&self.fixed);
             let counts: Vec<Vec<usize>> = plans.map(|plan| backtest::used_within(plan, &budgets, used)).collect();
@@ -53,12 +54,13 @@ impl Frozen {
     }
 }
 
-/// The blocks that a ranking would load into `budget` blocks, in the order of loading.
-pub(super) fn plan(ranks: &[Rank], blocks: &Blocks, budget: usize, warmup: &mut Warmup) -> Vec<u32> {
+/// The blocks that a ranking of those in `among` would load into `budget` blocks, in the order of loading.
+pub(super) fn plan(among: &[u32], ranks: &[Rank], blocks: &Blocks, budget: usize, warmup: &mut Warmup) -> Vec<u32> {
     let mut order: Vec<(u64, u32)> = ranks.iter().map(|rank| !rank.coarse()).zip(0..).collect();
-    let exact = |block: u32| std::cmp::Reverse(ranks[block as usize]);
+    let exact = |place: u32| std::cmp::Reverse(ranks[place as usize]);
+    let ties = |place: u32| blocks.ties(among[place as usize]);
     let compare = |a: &(u64, u32), b: &(u64, u32)| {
-        a.0.cmp(&b.0).then_with(|| exact(a.1).cmp(&exact(b.1))).then_with(|| blocks.ties(a.1).cmp(&blocks.ties(b.1)))
+        a.0.cmp(&b.0).then_with(|| exact(a.1).cmp(&exact(b.1))).then_with(|| ties(a.1).cmp(&ties(b.1)))
     };
     // Chains that do not fit are skipped: a few more blocks than the budget are looked at.
     let looked_at = budget + budget / 4;
@@ -67,6 +69,6 @@ pub(super) fn plan(ranks: &[Rank], blocks: &Blocks, budget: usize, warmup: &mut 
         order.truncate(looked_at);
     }
     order.sort_unstable_by(compare);
-    let order = order.into_iter().map(|(_, block)| block);
-    warmup.fill(ranks.len(), order, budget as u64, |block| blocks.parent(block), |_| false).to_vec()
+    let order = order.into_iter().map(|(_, place)| among[place as usize]);
+    warmup.fill(blocks.len(), order, budget as u64, |block| blocks.parent(block), |_| false).to_vec()
 }

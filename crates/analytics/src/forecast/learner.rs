@@ -6,9 +6,12 @@
 //! those of the whole. What an event costs whose prefix is not followed is the hash of its name.
 
 use super::{Effort, Forecaster, Model};
-use prefix_indexer_models::{EventRef, Ladder};
+use prefix_indexer_models::{EventBatch, Ladder, ScopeSpans};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -17,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub const FOLLOWED: usize = 8_192;
 
 /// Version of what a learner is written as.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Silence, in multiples of the longest horizon, after which a prefix may be forgotten.
 const SILENCE: u64 = 64;
 
@@ -41,17 +44,30 @@ struct State {
     /// Events since the last one of a followed prefix.
     passed: u64,
     #[serde(skip)]
-    numbers: HashMap<u64, u32>,
+    numbers: HashMap<u64, u32, BuildHasherDefault<OfHash>>,
+    /// The hash of each tenant and model of the batch at hand.
     #[serde(skip)]
-    scope: Scope,
+    scopes: Vec<u64>,
 }
 
-/// Tenant and model of the last event, with their hash.
-#[derive(Debug, Clone, Default)]
-struct Scope {
-    tenant: String,
-    model_id: String,
-    hash: u64,
+/// The hash of a hash: all names that are followed begin with zeros, which a map would take for its tags. Whoever makes names
+/// that collide slows down a map of bounded size.
+#[derive(Debug, Default)]
+struct OfHash(u64);
+
+impl Hasher for OfHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(self.0 << 8 | u64::from(byte)));
+    }
+
+    #[inline]
+    fn write_u64(&mut self, name: u64) {
+        self.0 = name.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 /// Why what was read is no learner.
@@ -87,25 +103,30 @@ impl Learner {
             forecaster: Forecaster::new(ladder, Effort::ingestion()),
             names: Vec::new(),
             passed: 0,
-            numbers: HashMap::new(),
-            scope: Scope::default(),
+            numbers: HashMap::default(),
+            scopes: Vec::new(),
         })
     }
 
-    /// Learns from a use. Events come in the order of time; one that is late counts as now.
-    #[inline]
-    pub fn observe(&mut self, event: &EventRef<'_>) {
+    /// Learns from uses. Events come in the order of time; one that is late counts as now.
+    pub fn observe(&mut self, events: &EventBatch) {
         let Learner(state) = self;
-        let scope = &mut state.scope;
-        if scope.tenant != event.tenant || scope.model_id != event.model_id {
-            scope.enter(event.tenant, event.model_id);
+        let hash = |scope: &ScopeSpans| {
+            let tenant = xxh3_64_with_seed(events.str(scope.tenant).as_bytes(), 0);
+            xxh3_64_with_seed(events.str(scope.model_id).as_bytes(), tenant)
+        };
+        state.scopes.clear();
+        state.scopes.extend(events.scopes().iter().map(hash));
+        let uses = events.timestamps_ms().iter().zip(events.bytes());
+        for (index, (&time_ms, &bytes)) in uses.enumerate() {
+            let scope = state.scopes.get(events.scope_at(index) as usize).copied().unwrap_or(0);
+            let name = xxh3_64_with_seed(events.prefix_id_bytes_at(index), scope);
+            if name > state.threshold {
+                state.passed += 1;
+            } else {
+                state.follow(name, time_ms, events.depth_at(index), bytes);
+            }
         }
-        let name = xxh3_64_with_seed(event.prefix_id.as_bytes(), scope.hash);
-        if name > state.threshold {
-            state.passed += 1;
-            return;
-        }
-        state.follow(name, event);
     }
 
     /// What has been learned.
@@ -130,24 +151,15 @@ impl Learner {
     }
 }
 
-impl Scope {
-    #[cold]
-    fn enter(&mut self, tenant: &str, model_id: &str) {
-        tenant.clone_into(&mut self.tenant);
-        model_id.clone_into(&mut self.model_id);
-        self.hash = xxh3_64_with_seed(model_id.as_bytes(), xxh3_64_with_seed(tenant.as_bytes(), 0));
-    }
-}
-
 impl State {
-    fn follow(&mut self, name: u64, event: &EventRef<'_>) {
+    fn follow(&mut self, name: u64, time_ms: u64, depth: Option<u32>, bytes: u64) {
         let new = self.names.len() as u32;
         let number = *self.numbers.entry(name).or_insert(new);
         if number == new {
             self.names.push(name);
         }
         self.forecaster.pass(std::mem::take(&mut self.passed));
-        self.forecaster.observe_one(event.timestamp_ms, number, event.depth, event.bytes);
+        self.forecaster.observe_one(time_ms, number, depth, bytes);
         if self.names.len() > self.room {
             self.make_room();
         }

@@ -8,9 +8,9 @@ use super::{
 use crate::{
     Divergence, Expectations, LifeTable, Reliability, ReuseModel,
     backtest::{Choice, Ledger},
-    policies::{self, Formula, Moment, PrefixFacts, REUSE},
+    policies::{self, Formula, PrefixFacts, REUSE},
 };
-use prefix_indexer_models::Ladder;
+use prefix_indexer_models::{Clock, Ladder, MAX_INTEGER};
 use serde::{Deserialize, Serialize};
 
 /// What the learned probability is called among the policies that `auto` chooses from.
@@ -155,6 +155,7 @@ impl Model {
 pub struct Outlook<'a> {
     model: &'a Model,
     reuse: ReuseModel,
+    clock: Clock,
     now_ms: u64,
     horizon_ms: u64,
     /// Numbers of the learned horizons on either side, the same one for a learned horizon or one beyond them all.
@@ -172,7 +173,9 @@ impl<'a> Outlook<'a> {
         let below = if exact { above } else { above.saturating_sub(1) };
         let [low, high] = [below, above].map(|number| learned.get(number).map_or(1.0, |&ms| ms.max(1) as f64).ln());
         let share = if high > low { ((horizon_ms.max(1) as f64).ln() - low) / (high - low) } else { 0.0 };
-        Outlook { model, reuse, now_ms, horizon_ms, between: [below, above], share }
+        let mut clock = Clock::new(&model.ladder);
+        clock.set(now_ms.min(MAX_INTEGER));
+        Outlook { model, reuse, clock, now_ms, horizon_ms, between: [below, above], share }
     }
 
     /// The hazards of divergence within the learned horizons that the answer lies between.
@@ -223,9 +226,8 @@ impl<'a> Outlook<'a> {
     }
 
     pub(super) fn features(&self, prefix: &PrefixFacts<'_>, horizon_ms: u64, place: Option<Place>) -> Features {
-        let moment = Moment { now_ms: self.now_ms, ladder: &self.model.ladder };
         let hazard = self.reuse.hazard(&prefix.waiting, self.now_ms, horizon_ms);
-        let features = Features::of(prefix, &moment, hazard);
+        let features = Features::of(prefix, &self.clock, hazard);
         place.map_or(features, |place| features.placed(&place))
     }
 

@@ -1,11 +1,15 @@
 //! When to look, in the time of events, with no knowledge of the end.
 
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// Steps before the time between them doubles; half as many an octave of time after that.
 const MOST_STEPS: u64 = 512;
 /// Time between the first steps, in milliseconds.
 const FIRST_MS: u64 = 1_000;
+
+/// The part of the uses so far that a step stands for, within bounds.
+const SHARE_A_STEP: u64 = 64;
 
 /// The clock of learning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,8 +51,8 @@ impl Steps {
         self.uses += uses;
     }
 
-    /// The time of the step that is due by `time_ms`, if there have been so many uses since the last one.
-    pub(super) fn step(&mut self, time_ms: u64, uses_a_step: u64) -> Option<u64> {
+    /// The time of the step that is due by `time_ms`, if there have been enough uses since the last one.
+    pub(super) fn step(&mut self, time_ms: u64, uses_a_step: &RangeInclusive<u64>) -> Option<u64> {
         let Some(start_ms) = self.start_ms else {
             self.start_ms = Some(time_ms);
             self.next_ms = time_ms.saturating_add(self.every_ms);
@@ -62,7 +66,8 @@ impl Steps {
         }
         let missed = time_ms.saturating_sub(at_ms) / self.every_ms;
         self.next_ms = at_ms.saturating_add((missed + 1).saturating_mul(self.every_ms));
-        if self.uses - self.step_uses < uses_a_step {
+        let enough = (self.uses / SHARE_A_STEP).min(*uses_a_step.end()).max(*uses_a_step.start());
+        if self.uses - self.step_uses < enough {
             return None;
         }
         self.step_uses = self.uses;

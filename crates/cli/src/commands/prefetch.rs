@@ -2,22 +2,17 @@
 
 use super::{DataArgs, warm::stop_on_signals};
 use crate::{
-    DONE,
+    DONE, candidates,
     config::Config,
     output,
     tiers::Tiers,
     units::{show_count, show_size},
 };
 use prefix_indexer::{
-    IndexCandidates, IndexReader, View,
     cache::SystemClock,
     prefetch::{BlockPrefetcher, BlockPrefetcherParts, Cancel, Cycle, PrefetchStats},
 };
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// How often people are told how it goes.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
@@ -48,7 +43,7 @@ impl Args {
         let (interval, dry_run) = (config.interval, config.dry_run);
         let tiers = Tiers::open(&settings)?;
         let parts = BlockPrefetcherParts {
-            source: Arc::new(IndexCandidates::new(newest_view(self.data.read()?))),
+            source: Arc::new(candidates::of(self.data.read()?, &config.policy)?),
             attempts: Arc::new(tiers.attempts(config.fetch)),
             destination: Arc::clone(&tiers.fetcher) as _,
             keys: tiers.keys.clone(),
@@ -89,19 +84,6 @@ impl Args {
         }
         prefetcher.stop();
         Ok(DONE)
-    }
-}
-
-/// What the index holds each time it is asked, whoever writes it.
-fn newest_view(reader: IndexReader) -> impl Fn() -> Arc<View> + Send + Sync + 'static {
-    let reader = Mutex::new(reader);
-    move || {
-        let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = reader.refresh() {
-            // What was read before still holds.
-            output::warn(error);
-        }
-        reader.view()
     }
 }
 

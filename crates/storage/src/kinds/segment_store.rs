@@ -17,9 +17,12 @@ use crate::{
 };
 use prefix_indexer_models::{EventBatch, IndexSpec};
 use std::{
+    fs,
     io::Write,
+    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
 pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Box<dyn IndexStore>, StorageError> {
@@ -98,7 +101,7 @@ pub(crate) fn replay(dir: &Path, manifest: &Manifest, core: &mut Core) -> Result
 /// Makes an empty index, unless another process has done so meanwhile. The manifest comes last: a crash before it leaves
 /// nothing that looks like an index.
 fn create(dir: &Path, spec: &IndexSpec) -> Result<Option<(WriterLock, Manifest, LogWriter)>, StorageError> {
-    files::create_dir(dir)?;
+    fs::create_dir_all(dir).map_err(files::io_error("cannot create", dir))?;
     let lock = WriterLock::acquire(dir)?;
     if dir.join(files::MANIFEST).exists() {
         return Ok(None);
@@ -116,7 +119,14 @@ fn create(dir: &Path, spec: &IndexSpec) -> Result<Option<(WriterLock, Manifest, 
         let what = "the manifest is missing, but there are log records".to_owned();
         return Err(StorageError::Corrupt { path: dir.join(files::MANIFEST), offset: 0, what });
     }
-    let log = LogWriter::create(dir, manifest.log_from)?;
+    // Syncs of different directories share a commit of the file system's journal when they run side by side. The manifest's
+    // makes the directories beside it durable, too.
+    let log = thread::scope(|scope| {
+        let named = scope.spawn(|| files::sync_parent(dir));
+        let log = LogWriter::create(dir, manifest.log_from);
+        named.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        log
+    })?;
     manifest.commit(dir)?;
     Ok(Some((lock, manifest, log)))
 }
@@ -194,6 +204,28 @@ impl Files {
         self.write_segment(|out, path| crate::write_merged(flushed.spec(), &segments, keep, out, path))
     }
 
+    /// Writes what the rows of a generation need, and returns its segments.
+    fn write_generation(
+        &mut self,
+        spec: &IndexSpec,
+        flushed: &View,
+        rows: Rows<'_>,
+    ) -> Result<(Vec<SegmentEntry>, Vec<Arc<Segment>>), StorageError> {
+        Ok(match rows {
+            Rows::Same => (self.manifest.segments.clone(), flushed.segments().to_vec()),
+            Rows::Newer { parts, fresh } => {
+                let (entry, segment) = self.write_rows(spec, parts, fresh)?;
+                ([&[entry], self.manifest.segments.as_slice()].concat(), [&[segment], flushed.segments()].concat())
+            }
+            Rows::Rewritten { .. } if flushed.segments().is_empty() => (Vec::new(), Vec::new()),
+            Rows::Rewritten { keep } => {
+                self.compactor.cancel();
+                let (entry, segment) = self.write_merged(flushed, keep)?;
+                if segment.is_empty() { (Vec::new(), Vec::new()) } else { (vec![entry], vec![segment]) }
+            }
+        })
+    }
+
     /// Puts a manifest in force, then removes what it no longer names.
     fn replace_manifest(&mut self, manifest: Manifest) -> Result<(), StorageError> {
         self.generation = manifest.generation;
@@ -267,20 +299,14 @@ impl Medium for Files {
     fn commit(&mut self, next: Next<'_>) -> Result<Vec<Arc<Segment>>, StorageError> {
         let spec = next.flushed.spec().clone();
         let generation = self.generation + 1;
-        let (entries, segments) = match next.rows {
-            Rows::Same => (self.manifest.segments.clone(), next.flushed.segments().to_vec()),
-            Rows::Newer { parts, fresh } => {
-                let (entry, segment) = self.write_rows(&spec, parts, fresh)?;
-                ([&[entry], self.manifest.segments.as_slice()].concat(), [&[segment], next.flushed.segments()].concat())
-            }
-            Rows::Rewritten { .. } if next.flushed.segments().is_empty() => (Vec::new(), Vec::new()),
-            Rows::Rewritten { keep } => {
-                self.compactor.cancel();
-                let (entry, segment) = self.write_merged(next.flushed, keep)?;
-                if segment.is_empty() { (Vec::new(), Vec::new()) } else { (vec![entry], vec![segment]) }
-            }
-        };
-        let sides = next.sides.write(&self.dir, generation, &self.manifest.sides)?;
+        let (dir, known_sides) = (self.dir.clone(), self.manifest.sides.clone());
+        // Learned state is written and synced beside the segment.
+        let (written, sides) = thread::scope(|scope| {
+            let sides = scope.spawn(|| next.sides.write(&dir, generation, &known_sides));
+            let written = self.write_generation(&spec, next.flushed, next.rows);
+            (written, sides.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        let ((entries, segments), sides) = (written?, sides?);
         let seen = next.seen.save(&self.dir, generation, &self.manifest.seen, next.seen_changed)?;
         self.log.rotate()?;
         self.replace_manifest(Manifest {
