@@ -15,7 +15,10 @@ use axum::{
 use prefix_indexer::{Appended, Batch, BatchId, Commit, ScopeSpans, StorageError, TryIngestError};
 use std::{
     convert::Infallible,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::oneshot;
@@ -23,8 +26,9 @@ use tokio::sync::oneshot;
 /// A larger body is decoded where others do not wait for it.
 const INLINE: u64 = 64 << 10;
 
-/// How long an answer about what is on disk waits for queries to see it: in a service that is not busy they do by then.
-const QUIET: Duration = Duration::from_millis(10);
+/// How long an answer about what is on disk waits for queries to see it, if no other batch is under way: they mostly do within a
+/// millisecond then.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// What an answer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +109,7 @@ impl App {
         until: Until,
     ) -> Result<Option<Appended>, Problem> {
         let Read { events, lease } = read;
+        let under_way = UnderWay::new(&self.handing_in);
         let batch = Batch { events: events.batch, commit: Commit { batch_id, sources: Vec::new() } };
         let (sender, receiver) = oneshot::channel();
         let (unseen, seen) = oneshot::channel::<Infallible>();
@@ -135,9 +140,30 @@ impl App {
         };
         match until {
             Until::Seen => drop(seen.await),
-            _ => drop(tokio::time::timeout(QUIET, seen).await),
+            _ if under_way.is_alone() => drop(tokio::time::timeout(QUIET, seen).await),
+            _ => {}
         }
         Ok(Some(appended))
+    }
+}
+
+/// A batch that is being handed in, counted as long as it is.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl<'a> UnderWay<'a> {
+    fn new(count: &'a AtomicUsize) -> UnderWay<'a> {
+        count.fetch_add(1, Ordering::Relaxed);
+        UnderWay(count)
+    }
+
+    fn is_alone(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 1
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -18,6 +18,7 @@ mod body;
 mod book;
 mod config;
 mod connection;
+mod describe;
 mod error;
 mod events;
 mod ingest;

@@ -7,13 +7,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use prefix_indexer::{FeedbackLedger, Outcome};
+use prefix_indexer::{FeedbackLedger, Outcome, PlanBook};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -39,6 +40,12 @@ struct OutcomeLabel {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PolicyOutcome {
+    policy: String,
+    outcome: &'static str,
+}
+
 /// Upper bounds of timing histograms in seconds: 1 us to 16 s.
 fn timings() -> Histogram {
     Histogram::new((0..13).map(|step| 1e-6 * 4f64.powi(step)))
@@ -53,6 +60,7 @@ pub(crate) struct Requests {
     plan_precision: Gauge<f64, AtomicU64>,
     plan_saved_ms: Counter<f64, AtomicU64>,
     outcomes: Family<OutcomeLabel, Counter>,
+    plan_outcomes: Family<PolicyOutcome, Counter>,
     /// Different after every start.
     first_id: u64,
     last_id: AtomicU64,
@@ -72,7 +80,10 @@ impl Requests {
         registry.register("plan_precision", "Share of planned prefixes that were used in time", plan_precision.clone());
         registry.register("plan_saved_ms", "Milliseconds that planned prefixes saved", plan_saved_ms.clone());
         registry.register("prefetch_blocks", "Planned prefixes by what became of them", outcomes.clone());
+        let plan_outcomes = Family::default();
+        registry.register("plan_blocks", "Planned prefixes by policy and what became of them", plan_outcomes.clone());
         Requests {
+            plan_outcomes,
             registry,
             answered,
             seconds,
@@ -93,7 +104,18 @@ impl Requests {
     }
 
     /// Takes the numbers that feedback adds up to.
-    pub(crate) fn observe(&self, ledger: &FeedbackLedger) {
+    pub(crate) fn observe(&self, ledger: &FeedbackLedger, plans: &PlanBook) {
+        for (policy, tenants) in plans.counts() {
+            let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+            for (outcome, count) in tenants.values().flatten() {
+                *counts.entry(outcome.name()).or_default() += count.prefixes;
+            }
+            for (outcome, count) in counts {
+                let counter =
+                    self.plan_outcomes.get_or_create_owned(&PolicyOutcome { policy: policy.clone(), outcome });
+                counter.inc_by(count.saturating_sub(counter.get()));
+            }
+        }
         self.plan_precision.set(ledger.precision().unwrap_or(f64::NAN));
         for (outcome, count) in ledger.totals() {
             let counter = self.outcomes.get_or_create_owned(&OutcomeLabel { outcome: outcome.name() });

@@ -1,6 +1,6 @@
 //! What became of prefixes that a planner loaded: stored beside the index and counted.
 
-use crate::ServiceError;
+use crate::{ServiceError, plan_book::SideBytes};
 use prefix_indexer_storage::IndexStore;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -78,7 +78,8 @@ pub struct OutcomeCount {
 }
 
 impl OutcomeCount {
-    pub(crate) fn add(&mut self, other: &OutcomeCount) {
+    /// Adds what others add up to.
+    pub fn add(&mut self, other: &OutcomeCount) {
         self.prefixes += other.prefixes;
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.saved_ms += other.saved_ms;
@@ -208,9 +209,14 @@ impl FeedbackLedger {
     /// # Errors
     /// Those of writing the side file.
     pub fn save(&self, store: &mut dyn IndexStore) -> Result<(), ServiceError> {
+        let (name, version, bytes) = self.file()?;
+        Ok(store.put_side(name, version, &bytes)?)
+    }
+
+    /// The side file that the ledger is kept in.
+    pub(crate) fn file(&self) -> Result<SideBytes, ServiceError> {
         let reason = |error: serde_json::Error| ServiceError::SideFile { name: SIDE_FILE.0, reason: error.to_string() };
-        let bytes = serde_json::to_vec(self).map_err(reason)?;
-        Ok(store.put_side(SIDE_FILE.0, SIDE_FILE.1, &bytes)?)
+        Ok((SIDE_FILE.0, SIDE_FILE.1, serde_json::to_vec(self).map_err(reason)?))
     }
 
     /// Adds what another index was told.

@@ -8,7 +8,7 @@ use crate::{
     units::{bandwidth, milliseconds, quota, show_age, show_count, show_size, size},
 };
 use comfy_table::CellAlignment::{Left, Right};
-use prefix_indexer::{PAGE_TOKENS, Plan, PlanQuery, analytics::Learner, learned};
+use prefix_indexer::{PAGE_TOKENS, Plan, PlanQuery, analytics::Learner, experience, learned};
 use std::path::PathBuf;
 
 /// Entries that people are shown.
@@ -95,7 +95,8 @@ impl Args {
             ..PlanQuery::new(self.budget, self.horizon)
         };
         let index = self.data.read()?;
-        let learned = learned(&index)?;
+        let (learned, experience) = (learned(&index)?, experience(&index)?);
+        let query = PlanQuery { experience: Some(&experience), ..query };
         let plan = query.run(&index.view(), learned.as_ref().map(Learner::model))?;
         if self.json {
             output::print_json(&plan)?;

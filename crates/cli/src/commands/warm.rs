@@ -109,10 +109,15 @@ impl Args {
         let from = match (&self.plan, &self.data, self.budget, self.horizon) {
             (Some(from), ..) => from,
             (None, Some(data), Some(budget), Some(horizon)) => {
-                let (now_ms, bands) = (Some(SystemClock.now_ms()), keys.name_bands());
-                let query = PlanQuery { now_ms, bands, ..PlanQuery::new(budget, horizon) };
                 let index = IndexReader::open(data, true)?;
                 let learned = prefix_indexer::learned(&index)?;
+                let experience = prefix_indexer::experience(&index)?;
+                let query = PlanQuery {
+                    now_ms: Some(SystemClock.now_ms()),
+                    bands: keys.name_bands(),
+                    experience: Some(&experience),
+                    ..PlanQuery::new(budget, horizon)
+                };
                 return Ok(query.run(&index.view(), learned.as_ref().map(Learner::model))?);
             }
             _ => bail!("either --plan, or --data with --budget and --horizon"),

@@ -4,8 +4,9 @@ use crate::{
     access::{CallerOf, forbidden},
     answer::{Detail, Problem, json_of},
     app::App,
+    describe::{Answer, Call, IDS, Kind, Method, Param, TEXT, call},
     params::Params,
-    tokens::{Caller, Tenants},
+    tokens::{Caller, Right, Tenants},
 };
 use axum::{
     extract::State,
@@ -21,12 +22,32 @@ const TOP_K: u64 = 10;
 /// More are too improbable to act on.
 const MAX_TOP_K: u64 = 100;
 
+pub(crate) const GET: Call = Call {
+    id: "predict",
+    summary: "The prefixes that a tenant's next request most probably goes on from",
+    description: "Learned from the events that this service is sent. After a session's last requests, or after requests for the \
+                  prefixes of `after`.",
+    params: &[
+        Param::query("tenant", TEXT, "Whose request; a token of one tenant may leave it out"),
+        Param::query("model", TEXT, "Only prefixes of this model; needed with `after`"),
+        Param::query("session", TEXT, "After the last requests of this session, or of those without a session"),
+        Param::query("after", IDS, "After requests for these prefixes, oldest first"),
+        Param::query(
+            "top_k",
+            r#"{"type": "integer", "minimum": 1, "maximum": 100, "default": 10}"#,
+            "How many at most",
+        ),
+    ],
+    answer: Answer { status: 200, what: "Most probable first", kind: Kind::List("Predicted") },
+    ..call(Method::Get, "/v1/predict", Some(Right::Read))
+};
+
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
     CallerOf(caller): CallerOf,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let mut params = Params::of(&uri);
+    let mut params = Params::of(&uri, GET.params);
     let (tenant, model_id) = (params.text("tenant"), params.text("model"));
     let (session, after) = (params.text("session"), params.all("after"));
     let top_k = params.integer("top_k", 1..=MAX_TOP_K).unwrap_or(TOP_K) as usize;
