@@ -118,9 +118,17 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    app.requests.observe(&app.book.lock().ledger);
+    {
+        let ledger = &app.book.lock().ledger;
+        app.requests.observe(ledger);
+        app.indexer.metrics().observe_feedback(ledger);
+    }
     let index = app.indexer.metrics().exposition();
-    let text = index.trim_end_matches("# EOF\n").to_owned() + &app.requests.exposition();
+    text_of_metrics(index.trim_end_matches("# EOF\n").to_owned() + &app.requests.exposition())
+}
+
+/// An exposition as an answer.
+pub(crate) fn text_of_metrics(text: String) -> Response {
     let mut response = Response::new(text.into());
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
