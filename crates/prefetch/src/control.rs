@@ -42,14 +42,11 @@ impl Control {
         }
         let before = std::mem::replace(&mut self.before, report);
         self.began_ms = now_ms;
-        let used = report.used - before.used;
         let evidence = Evidence {
-            used,
+            used: report.used - before.used,
             wasted: report.wasted - before.wasted,
-            // Blocks that were wanted and had not come.
-            late: (report.came_back - before.came_back).saturating_sub(used),
-            // What had to go before it was used is found wasted.
-            evicted: 0,
+            late: report.late - before.late,
+            evicted: report.evicted - before.evicted,
             saved_ms: report.saved_ms - before.saved_ms,
             wasted_bytes: report.wasted_bytes - before.wasted_bytes,
         };

@@ -241,7 +241,7 @@ impl PrefixIndexer {
     }
 
     /// Counters and timings since the start.
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
