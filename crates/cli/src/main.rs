@@ -11,6 +11,7 @@ mod progress;
 mod report;
 mod tiers;
 mod units;
+mod worker;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -150,6 +150,8 @@ pub struct PrefetchSection {
     pub adaptive: bool,
     /// Seed of all chance (jitter, exploration). Default 0.
     pub seed: u64,
+    /// Address and port where a process that does nothing but prefetch answers `GET /metrics`. Default: none.
+    pub metrics: Option<String>,
 }
 
 fn yes_or_no<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {

@@ -37,8 +37,8 @@ impl Control {
         self.adaptive.stats()
     }
 
-    /// The next setting, once a window has passed: from what was seen of what this prefetcher loaded, and from what it cannot see,
-    /// which is what others `reported`: blocks that came too late, or had to leave before they were used.
+    /// The next setting, once a window has passed: from what was seen of what this prefetcher loaded, and what others `reported` to the
+    /// index of blocks that came too late, or had to leave before they were used.
     pub(crate) fn turn(
         &mut self,
         report: ShadowReport,
@@ -53,15 +53,12 @@ impl Control {
         let reported_before = self.reported_before.replace(reported).unwrap_or(reported);
         let before = std::mem::replace(&mut self.before, report);
         self.began_ms = now_ms;
-        let used = report.used - before.used;
         let evidence = Evidence {
-            used,
+            used: report.used - before.used,
             wasted: report.wasted - before.wasted,
-            // Blocks that were wanted and had not come.
-            late: (report.came_back - before.came_back).saturating_sub(used)
-                + reported.late.saturating_sub(reported_before.late),
-            // Unless somebody says so, what had to go before it was used is found wasted.
-            evicted: reported.evicted.saturating_sub(reported_before.evicted),
+            // Others may see more of it, and see the same.
+            late: (report.late - before.late).max(reported.late.saturating_sub(reported_before.late)),
+            evicted: (report.evicted - before.evicted).max(reported.evicted.saturating_sub(reported_before.evicted)),
             saved_ms: report.saved_ms - before.saved_ms,
             wasted_bytes: report.wasted_bytes - before.wasted_bytes,
         };
@@ -93,8 +90,7 @@ mod tests {
         let config = PrefetchConfig { adaptive: true, fetch, ..PrefetchConfig::default() };
         let rate = |evicted: u64| {
             let mut control = Control::new(&config, 0);
-            let used =
-                |used| ShadowReport { used, came_back: used, saved_ms: 10.0 * used as f64, ..ShadowReport::default() };
+            let used = |used| ShadowReport { used, saved_ms: 10.0 * used as f64, ..ShadowReport::default() };
             let told = |evicted| move || Ok(Evidence { evicted, ..Evidence::default() });
             assert_eq!(control.turn(used(10), told(7), WINDOW_MS - 1).unwrap(), None);
             control.turn(used(100), told(7), WINDOW_MS).unwrap().unwrap();

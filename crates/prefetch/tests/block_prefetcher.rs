@@ -362,6 +362,51 @@ fn shadow_mode_says_what_would_have_been_gained() {
 }
 
 #[test]
+fn the_meter_tells_used_wasted_late_and_evicted_apart() {
+    let scene = scene(&["a", "b", "c", "d", "?e"], &["d"], |config| config.top_k = 4);
+    let meter = scene.prefetcher.meter();
+    assert_eq!(scene.prefetcher.run_cycle().outcome.fetched, 3);
+    let totals = meter.totals();
+    assert_eq!((totals.fetches.succeeded, totals.fetches.bytes, totals.resident, totals.queued), (3, 30, 1, 0));
+    assert_eq!((totals.blocks.planned, totals.blocks.waiting), (3, 3));
+    // One of them is used, another one leaves, and somebody wants what was never loaded, twice.
+    let used = |name, at_ms| BlockUse { key: key(name), at_ms, first_ms: 0, latency_ms: 30.0 };
+    *scene.list.used.lock().unwrap() = vec![used("a", 1_000_500), used("other", 1_000_600)];
+    scene.world.local.lock().unwrap().remove("b");
+    scene.clock.advance(Duration::from_secs(1));
+    scene.prefetcher.run_cycle();
+    let blocks = meter.totals().blocks;
+    assert_eq!((blocks.used, blocks.evicted, blocks.late, blocks.wasted, blocks.waiting), (1, 1, 1, 0, 2));
+    assert_eq!((blocks.saved_ms, blocks.wasted_bytes, blocks.planned), (30.0, 10, 4), "what left is loaded again");
+    // Whoever wanted it has it by now.
+    *scene.list.used.lock().unwrap() = vec![used("other", 1_001_500)];
+    scene.prefetcher.run_cycle();
+    scene.clock.advance(Duration::from_secs(7_200));
+    scene.prefetcher.run_cycle();
+    let totals = meter.totals();
+    assert_eq!((totals.blocks.wasted, totals.blocks.late, totals.fetches.missing), (2, 1, 2));
+    assert_eq!(totals.adaptive, None);
+}
+
+#[test]
+fn what_was_evicted_is_evidence_for_adaptive_control() {
+    let all = names(60);
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let scene = scene(&all, &[], |config| {
+        (config.adaptive, config.top_k) = (true, 60);
+        config.fetch.max_bytes_per_second = Some(1 << 20);
+    });
+    assert_eq!(scene.prefetcher.run_cycle().outcome.fetched, 60);
+    let before = scene.prefetcher.adaptive().unwrap().setting;
+    scene.world.local.lock().unwrap().clear();
+    scene.clock.advance(Duration::from_secs(61));
+    scene.prefetcher.run_cycle();
+    let stats = scene.prefetcher.adaptive().unwrap();
+    assert_eq!(stats.windows, 1);
+    assert!(stats.value_ms < 0.0 && stats.setting != before, "{stats:?}");
+}
+
+#[test]
 fn scores_below_the_minimum_are_left_out() {
     let scene = scene(&["a", "b", "c", "d"], &[], |_| {});
     scene.prefetcher.set_min_score(0.985);

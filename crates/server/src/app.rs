@@ -164,9 +164,14 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     {
         let book = app.book.lock();
         app.requests.observe(&book.ledger, &book.plans);
+        app.indexer.metrics().observe_feedback(&book.ledger);
     }
     let index = app.indexer.metrics().exposition();
-    let text = index.trim_end_matches("# EOF\n").to_owned() + &app.requests.exposition();
+    text_of_metrics(index.trim_end_matches("# EOF\n").to_owned() + &app.requests.exposition())
+}
+
+/// An exposition as an answer.
+pub(crate) fn text_of_metrics(text: String) -> Response {
     let mut response = Response::new(text.into());
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

@@ -23,6 +23,7 @@ mod error;
 mod events;
 mod ingest;
 mod legacy;
+mod metrics_server;
 mod observe;
 mod page;
 mod params;
@@ -35,5 +36,6 @@ mod v1;
 
 pub use config::ServerConfig;
 pub use error::ServerError;
+pub use metrics_server::MetricsServer;
 pub use server::Server;
 pub use tokens::token_hash;

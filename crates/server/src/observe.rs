@@ -36,11 +36,6 @@ struct Labels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabel {
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PolicyOutcome {
     policy: String,
     outcome: &'static str,
@@ -59,7 +54,6 @@ pub(crate) struct Requests {
     plan_seconds: Histogram,
     plan_precision: Gauge<f64, AtomicU64>,
     plan_saved_ms: Counter<f64, AtomicU64>,
-    outcomes: Family<OutcomeLabel, Counter>,
     plan_outcomes: Family<PolicyOutcome, Counter>,
     /// Different after every start.
     first_id: u64,
@@ -76,10 +70,9 @@ impl Requests {
         registry.register("plan_seconds", "Time to make a plan", plan_seconds.clone());
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let first_id = started.as_micros() as u64;
-        let (plan_precision, plan_saved_ms, outcomes) = (Gauge::default(), Counter::default(), Family::default());
+        let (plan_precision, plan_saved_ms) = (Gauge::default(), Counter::default());
         registry.register("plan_precision", "Share of planned prefixes that were used in time", plan_precision.clone());
         registry.register("plan_saved_ms", "Milliseconds that planned prefixes saved", plan_saved_ms.clone());
-        registry.register("prefetch_blocks", "Planned prefixes by what became of them", outcomes.clone());
         let plan_outcomes = Family::default();
         registry.register("plan_blocks", "Planned prefixes by policy and what became of them", plan_outcomes.clone());
         Requests {
@@ -90,7 +83,6 @@ impl Requests {
             plan_seconds,
             plan_precision,
             plan_saved_ms,
-            outcomes,
             first_id,
             last_id: AtomicU64::new(0),
         }
@@ -117,12 +109,8 @@ impl Requests {
             }
         }
         self.plan_precision.set(ledger.precision().unwrap_or(f64::NAN));
-        for (outcome, count) in ledger.totals() {
-            let counter = self.outcomes.get_or_create_owned(&OutcomeLabel { outcome: outcome.name() });
-            counter.inc_by(count.prefixes.saturating_sub(counter.get()));
-            if outcome == Outcome::Used {
-                self.plan_saved_ms.inc_by(f64::max(0.0, count.saved_ms - self.plan_saved_ms.get()));
-            }
+        if let Some(used) = ledger.totals().get(&Outcome::Used) {
+            self.plan_saved_ms.inc_by(f64::max(0.0, used.saved_ms - self.plan_saved_ms.get()));
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Ingestion never waits. A batch goes into a bounded queue or comes back; the writer thread takes what has queued up as one
 //! group, appends it to the log with one sync, and then answers the receipts of the group. What was appended is ranked and
-//! shown to queries at the next pause, or after some 50 milliseconds without one, several groups at once. Queries read an immutable view and meet the writer
+//! shown to queries at the next pause, or after some 50 milliseconds without one (in a large index
+//! four times as long as ranking takes), several groups at once. Queries read an immutable view and meet the writer
 //! nowhere.
 
 use crate::{
@@ -77,7 +78,7 @@ impl Receipt {
     }
 
     /// Waits until the batch is on disk, and says what became of it. Queries see it at the next pause, at most some 50
-    /// milliseconds later, together with what came after it: for those who hand in one batch after the other, this is several
+    /// milliseconds later (or four times as long as ranking takes), together with what came after it: for those who hand in one batch after the other, this is several
     /// times as fast as [`wait`](Self::wait).
     ///
     /// # Errors
@@ -240,7 +241,7 @@ impl PrefixIndexer {
     }
 
     /// Counters and timings since the start.
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 

@@ -1,7 +1,8 @@
 //! What operators watch: counters, gauges and timings in the Prometheus text format.
 
-use crate::cache_metrics::CacheMetrics;
+use crate::{FeedbackLedger, cache_metrics::CacheMetrics, prefetch_metrics::PrefetchMetrics};
 use prefix_indexer_cache::CacheStats;
+use prefix_indexer_prefetch::PrefetchMeter;
 use prefix_indexer_storage::{Appended, StoreStatus};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -38,6 +39,12 @@ fn timings() -> Histogram {
     Histogram::new((0..13).map(|step| 1e-6 * 4f64.powi(step)))
 }
 
+pub(crate) fn exposition(registry: &Registry) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    encode(&mut text, registry).map_or_else(|_| String::new(), |()| text)
+}
+
 /// The numbers of one running index. Names as documented in docs/metrics.md, all beginning with `prefix_indexer_`.
 #[derive(Debug)]
 pub struct Metrics {
@@ -53,6 +60,7 @@ pub struct Metrics {
     bytes: Gauge,
     generation: Gauge,
     cache: CacheMetrics,
+    prefetch: PrefetchMetrics,
     status: Mutex<StoreStatus>,
 }
 
@@ -71,6 +79,7 @@ impl Metrics {
             bytes: Gauge::default(),
             generation: Gauge::default(),
             cache: CacheMetrics::default(),
+            prefetch: PrefetchMetrics::default(),
             status: Mutex::default(),
             registry: Registry::default(),
         };
@@ -93,14 +102,23 @@ impl Metrics {
         registry.register("index_bytes", "Bytes on disk", metrics.bytes.clone());
         registry.register("index_generation", "Changes of the set of segments", metrics.generation.clone());
         registry.register_collector(Box::new(metrics.cache.clone()));
+        registry.register_collector(Box::new(metrics.prefetch.clone()));
         Metrics { registry, ..metrics }
     }
 
     /// The Prometheus (OpenMetrics) text exposition.
     pub fn exposition(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        encode(&mut text, &self.registry).map_or_else(|_| String::new(), |()| text)
+        exposition(&self.registry)
+    }
+
+    /// Exports what a prefetcher adds up to, from now on.
+    pub fn follow_prefetch(&self, meter: PrefetchMeter) {
+        self.prefetch.follow(meter);
+    }
+
+    /// What feedback adds up to, to be exported from now on.
+    pub fn observe_feedback(&self, ledger: &FeedbackLedger) {
+        self.prefetch.observe(ledger);
     }
 
     /// What a cache says of its tiers, to be exported from now on.

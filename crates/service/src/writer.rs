@@ -19,9 +19,12 @@ use std::{
 /// Events that one group commit takes at most, so that the first batch does not wait long for the last.
 const GROUP_EVENTS: usize = 64 * 1024;
 
-/// How long what is on disk may wait before queries see it, beside the time to rank it. In that time a busy writer appends some
-/// 50,000 events, and ranks them in a third of it; ten groups ranked one by one would take several times as long.
+/// How long what is on disk may wait before queries see it, beside the time to rank it.
 const SHOWN_WITHIN: Duration = Duration::from_millis(50);
+
+/// As many times as long as ranking took the last time a busy writer goes on before it ranks again: ranking takes a fifth of its
+/// time at most. It costs hardly more for many events than for some, since the same prefixes come again.
+const SHOWING: u32 = 4;
 
 /// A queue that stays empty for this long is a pause.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -58,6 +61,8 @@ pub(crate) struct Writer {
     dirty: bool,
     /// Appended, and not yet shown to queries.
     unseen: Option<Unseen>,
+    /// How long it took to show what was shown last.
+    showing: Duration,
     /// Age of the newest event of the newest group when it was counted.
     lag_ms: Option<u64>,
 }
@@ -90,6 +95,7 @@ impl Writer {
             predictor,
             dirty,
             unseen: None,
+            showing: Duration::ZERO,
             lag_ms: None,
         }
     }
@@ -172,7 +178,7 @@ impl Writer {
                 self.metrics.appended(started.elapsed(), &outcomes);
                 let now = Instant::now();
                 let unseen = self.unseen.get_or_insert_with(|| Unseen {
-                    latest: now + SHOWN_WITHIN,
+                    latest: now + SHOWN_WITHIN.max(SHOWING * self.showing),
                     after_pause: now,
                     waiting: Vec::new(),
                 });
@@ -201,9 +207,11 @@ impl Writer {
     /// Shows queries what was appended, and says so to those who wait for it.
     fn show(&mut self) {
         if let Some(unseen) = self.unseen.take() {
+            let started = Instant::now();
             if let Err(error) = self.store.publish() {
                 tracing::error!(%error, "what was appended is durable, but not shown before the next flush");
             }
+            self.showing = started.elapsed();
             drop(unseen);
         }
     }

@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// Memory that dirty prefixes may take before they are flushed.
 const DIRTY_BYTES: usize = 64 << 20;
 
-/// Events that wait to be shown together, at most: ranking them in one go is cheaper by half, and takes some 10 milliseconds.
-const UNSEEN_EVENTS: usize = 1 << 16;
+/// Events that wait to be shown together, at most: bounds the memory that remembers which prefixes they touched.
+const UNSEEN_EVENTS: usize = 1 << 18;
 
 /// Where a store keeps what it counts.
 pub(crate) trait Medium: Send {
