@@ -2,7 +2,7 @@
 
 use crate::output;
 use anyhow::bail;
-use prefix_indexer::{IndexCandidates, IndexReader, View, analytics::Learner};
+use prefix_indexer::{FeedbackLedger, IndexCandidates, IndexReader, View, analytics::Learner};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the index holds and has learned each time it is asked, whoever writes it.
@@ -12,8 +12,9 @@ pub(crate) fn of(index: IndexReader, policy: &str) -> anyhow::Result<IndexCandid
         bail!("[prefetch] policy: there is no `{policy}`: expected one of {}", policies.join(", "));
     }
     let views = Arc::new(Mutex::new(Followed { index, learned: None }));
-    let learned = Arc::clone(&views);
-    Ok(IndexCandidates::new(move || lock(&views).view()).with_learned(move || lock(&learned).learned()))
+    let (learned, feedback) = (Arc::clone(&views), Arc::clone(&views));
+    let candidates = IndexCandidates::new(move || lock(&views).view()).with_learned(move || lock(&learned).learned());
+    Ok(candidates.with_feedback(move || FeedbackLedger::of(&lock(&feedback).index)))
 }
 
 fn lock(followed: &Mutex<Followed>) -> MutexGuard<'_, Followed> {

@@ -6,8 +6,8 @@ use prefix_indexer_cache::{Entry, ManualClock};
 use prefix_indexer_models::{PrefixKey, PrefixRecommendation};
 use prefix_indexer_prefetch::{
     Ask, Attempts, BlockKeys, BlockPrefetcher, BlockPrefetcherParts, BlockUse, BreakerConfig, Candidate,
-    CandidateSource, Candidates, Cycle, Destination, Dress, FetchCtx, FetchPolicy, Fetched, Fetcher, PrefetchConfig,
-    PrefetchError, PrefetchRequest, RetryPolicy,
+    CandidateSource, Candidates, Cycle, Destination, Dress, Evidence, FetchCtx, FetchPolicy, Fetched, Fetcher,
+    PrefetchConfig, PrefetchError, PrefetchRequest, RetryPolicy,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -88,6 +88,10 @@ impl CandidateSource for List {
     fn used_since(&self, since_ms: u64, limit: usize) -> Result<Vec<BlockUse>, PrefetchError> {
         let used = self.used.lock().unwrap();
         Ok(used.iter().filter(|block| block.at_ms > since_ms).take(limit).copied().collect())
+    }
+
+    fn reported(&self) -> Result<Evidence, PrefetchError> {
+        Ok(Evidence::default())
     }
 }
 

@@ -2,13 +2,13 @@
 
 mod ranking;
 
-use crate::plan_policies;
+use crate::{FeedbackLedger, Outcome, ServiceError, plan_policies};
 use prefix_indexer_analytics::{
     Learner, NextBlocks, Presence, RankedBlock, next_blocks,
     policies::{Formula, Moment, PrefixFacts, formula},
 };
 use prefix_indexer_models::{IndexSpec, KeyPolicy, Ladder, PrefixKey, PrefixRecommendation, parse_duration_ms};
-use prefix_indexer_prefetch::{Ask, BlockUse, Candidate, CandidateSource, Candidates, PrefetchError};
+use prefix_indexer_prefetch::{Ask, BlockUse, Candidate, CandidateSource, Candidates, Evidence, PrefetchError};
 use prefix_indexer_storage::{Order, Row, Scope, StorageError, View};
 use ranking::Ranking;
 use std::{
@@ -26,6 +26,9 @@ type ViewNow = Box<dyn Fn() -> Arc<View> + Send + Sync>;
 /// What it has learned so far.
 type LearnedNow = Box<dyn Fn() -> Option<Arc<Learner>> + Send + Sync>;
 
+/// What it was told of loaded blocks so far.
+type FeedbackNow = Box<dyn Fn() -> Result<FeedbackLedger, ServiceError> + Send + Sync>;
+
 /// Candidates out of whatever an index holds at the moment.
 ///
 /// The index is ranked by its half-lives (`decay-...`) and by recency already: their next blocks cost a few steps each. What other
@@ -34,19 +37,34 @@ type LearnedNow = Box<dyn Fn() -> Option<Arc<Learner>> + Send + Sync>;
 pub struct IndexCandidates {
     view: ViewNow,
     learned: LearnedNow,
+    feedback: FeedbackNow,
     ranking: Mutex<Option<Arc<Ranking>>>,
 }
 
 impl IndexCandidates {
     /// Candidates out of what `view` gives, which is asked once a cycle. It has learned nothing.
     pub fn new(view: impl Fn() -> Arc<View> + Send + Sync + 'static) -> IndexCandidates {
-        IndexCandidates { view: Box::new(view), learned: Box::new(|| None), ranking: Mutex::default() }
+        IndexCandidates {
+            view: Box::new(view),
+            learned: Box::new(|| None),
+            feedback: Box::new(|| Ok(FeedbackLedger::default())),
+            ranking: Mutex::default(),
+        }
     }
 
     /// The same, with what the index has learned, for `auto` and `reuse`; asked when the ranking is made anew.
     #[must_use]
     pub fn with_learned(self, learned: impl Fn() -> Option<Arc<Learner>> + Send + Sync + 'static) -> IndexCandidates {
         IndexCandidates { learned: Box::new(learned), ..self }
+    }
+
+    /// The same, with the feedback that the index was given, for adaptive control; asked once a minute.
+    #[must_use]
+    pub fn with_feedback(
+        self,
+        feedback: impl Fn() -> Result<FeedbackLedger, ServiceError> + Send + Sync + 'static,
+    ) -> IndexCandidates {
+        IndexCandidates { feedback: Box::new(feedback), ..self }
     }
 
     /// The names of the policies that can be asked for, those that learn first.
@@ -137,6 +155,21 @@ impl CandidateSource for IndexCandidates {
             });
         }
         Ok(uses)
+    }
+
+    fn reported(&self) -> Result<Evidence, PrefetchError> {
+        let feedback = (self.feedback)().map_err(PrefetchError::source_failed)?;
+        let totals = feedback.totals();
+        let of = |outcome| totals.get(&outcome).copied().unwrap_or_default();
+        let [used, wasted, late, evicted] = [Outcome::Used, Outcome::Wasted, Outcome::Late, Outcome::Evicted].map(of);
+        Ok(Evidence {
+            used: used.prefixes,
+            wasted: wasted.prefixes,
+            late: late.prefixes,
+            evicted: evicted.prefixes,
+            saved_ms: used.saved_ms,
+            wasted_bytes: wasted.bytes.saturating_add(evicted.bytes),
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What became of prefixes that a planner loaded: stored beside the index and counted.
 
 use crate::{ServiceError, plan_book::SideBytes};
-use prefix_indexer_storage::IndexStore;
+use prefix_indexer_storage::{IndexReader, IndexStore};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use thiserror::Error;
@@ -191,6 +191,14 @@ impl FeedbackLedger {
     /// When the side file is damaged or of another version.
     pub fn load(store: &dyn IndexStore) -> Result<FeedbackLedger, ServiceError> {
         FeedbackLedger::from_side(store.side(SIDE_FILE.0)?)
+    }
+
+    /// The ledger of an index that somebody else may be writing, as of its newest generation.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn of(index: &IndexReader) -> Result<FeedbackLedger, ServiceError> {
+        FeedbackLedger::from_side(index.side(SIDE_FILE.0)?)
     }
 
     pub(crate) fn from_side(side: Option<(u32, Vec<u8>)>) -> Result<FeedbackLedger, ServiceError> {

@@ -3,8 +3,8 @@
 
 use prefix_indexer_analytics::{NextLimits, Presence};
 use prefix_indexer_models::{EventBatch, KeyPolicy, PrefixEvent, PrefixKey};
-use prefix_indexer_prefetch::{Ask, CandidateSource, Candidates};
-use prefix_indexer_service::{IndexCandidates, IndexerOptions, PrefixIndexer};
+use prefix_indexer_prefetch::{Ask, CandidateSource, Candidates, Evidence};
+use prefix_indexer_service::{FeedbackLedger, IndexCandidates, IndexerOptions, PrefixIndexer};
 use prefix_indexer_storage::{OpenOptions, StoreKind, open};
 use std::{path::Path, sync::Arc};
 
@@ -144,4 +144,21 @@ fn uses_are_listed_newest_first() {
     assert_eq!(used.iter().map(|block| block.key).collect::<Vec<_>>(), [key("m", "late")]);
     assert_eq!((used[0].at_ms, used[0].first_ms, used[0].latency_ms), (40 * MINUTE, 40 * MINUTE, 2.5));
     assert_eq!(source.used_since(0, 3).unwrap().len(), 3);
+}
+
+#[test]
+fn what_was_reported_is_there_for_adaptive_control() {
+    let (_indexer, source) = index();
+    assert_eq!(source.reported().unwrap(), Evidence::default());
+    let source = source.with_feedback(|| {
+        let mut ledger = FeedbackLedger::default();
+        let report = |outcome: &str| {
+            format!(r#"{{"prefix_id":"p","tenant":"t","model_id":"m","outcome":"{outcome}","bytes":10,"saved_ms":2}}"#)
+        };
+        let file = ["used", "used", "wasted", "late", "evicted"].map(report).join("\n");
+        ledger.add_file(&file).unwrap();
+        Ok(ledger)
+    });
+    let expect = Evidence { used: 2, wasted: 1, late: 1, evicted: 1, saved_ms: 4.0, wasted_bytes: 20 };
+    assert_eq!(source.reported().unwrap(), expect);
 }

@@ -163,8 +163,12 @@ fn bands_hide_no_savings() {
 #[test]
 fn what_came_of_plans_corrects_those_that_follow() {
     let names: Vec<String> = (0..100).map(|number| format!("p{number}")).collect();
-    let before: Vec<(&str, &str, u64)> =
-        (1..6).flat_map(|round| names.iter().map(move |name| ("t", name.as_str(), round * 1_000))).collect();
+    let at = |number: u64, round: u64| round * 1_000 + (number * 7_919 + round * 104_729) % 1_000;
+    let mut before: Vec<(&str, &str, u64)> = Vec::new();
+    for round in 0..8 {
+        before.extend(names.iter().zip(0..).map(|(name, number)| ("t", name.as_str(), at(number, round))));
+    }
+    before.sort_by_key(|(_, _, time_ms)| *time_ms);
     let (mut store, view) = store(&before);
     let (mut book, mut ledger) = (PlanBook::default(), FeedbackLedger::default());
     let expected = |experience: &Experience, now_ms| {
@@ -172,12 +176,12 @@ fn what_came_of_plans_corrects_those_that_follow() {
         let plan = query.run(&view, None).unwrap();
         (plan.entries.iter().map(|entry| entry.probability).sum::<f64>(), plan)
     };
-    let (first, plan) = expected(book.experience(), 5_000);
-    assert!(first > 30.0 && !plan.why.contains("corrected"), "{first}: {}", plan.why);
-    for round in 0..30_u64 {
+    let (first, plan) = expected(book.experience(), 8_000);
+    assert!(first > 20.0 && !plan.why.contains("corrected"), "{first}: {}", plan.why);
+    for round in 0..3 {
         let experience = book.experience().clone();
         let query = PlanQuery {
-            now_ms: Some(5_000 + round * 1_000),
+            now_ms: Some(8_000 + round * 1_000),
             experience: Some(&experience),
             ..PlanQuery::new(10_000, 1_000)
         };
@@ -191,14 +195,14 @@ fn what_came_of_plans_corrects_those_that_follow() {
     book.save(store.as_mut()).unwrap();
     store.flush().unwrap();
     let book = PlanBook::load(store.as_ref()).unwrap();
-    let (now, plan) = expected(book.experience(), 5_000);
-    assert!(now < first / 4.0, "{now}, {first} at first");
+    let (now, plan) = expected(book.experience(), 8_000);
+    assert!(now < first / 2.0, "{now}, {first} at first");
     assert!(plan.why.contains("corrected by what came of earlier plans"), "{}", plan.why);
     let [promise] = book.experience().promises() else { unreachable!("one policy, one horizon, one budget") };
-    assert_eq!((promise.policy.as_str(), promise.plans), (plan.chosen_by.as_str(), 30));
+    assert_eq!((promise.policy.as_str(), promise.plans), (plan.chosen_by.as_str(), 3));
     assert!(promise.kept() < 0.5, "{promise:?}");
     let counts = &book.counts()["auto"]["t"];
-    assert_eq!((counts[&Outcome::Used].prefixes, counts[&Outcome::Wasted].prefixes), (60, 30 * 98));
+    assert_eq!((counts[&Outcome::Used].prefixes, counts[&Outcome::Wasted].prefixes), (6, 3 * 98));
 }
 
 /// An explicit report is what teaches, whatever the events say.

@@ -138,12 +138,19 @@ fn later_events_say_how_a_plan_did() {
     assert_eq!(did["outcomes"]["used"], json!({ "prefixes": 1, "bytes": 1000, "saved_ms": 1.5 }));
     assert_eq!((&did["outcomes"]["late"]["prefixes"], &did["outcomes"]["wasted"]["prefixes"]), (&json!(1), &json!(2)));
     assert_eq!((&did["precision"], &did["saved_ms"], &did["wasted_bytes"]), (&json!(0.25), &json!(1.5), &json!(3000)));
+    // Two of the three uses within the horizon were of planned prefixes, and one that came late.
+    assert_eq!((&did["coverage"], &did["chosen_by"]), (&json!(0.75), &plan["chosen_by"]));
     let stats = client.get("/v1/stats").json();
+    assert_eq!(stats["outcomes"][plan["policy"].as_str().unwrap()]["t"]["late"]["prefixes"], 1, "{stats}");
+    assert_eq!(stats["promises"][0]["policy"], plan["chosen_by"], "{stats}");
+    assert_eq!((&stats["promises"][0]["plans"], &stats["promises"][0]["used"]), (&json!(1), &json!(1.0)), "{stats}");
+    assert!(stats["corrections"][0]["shift"].is_f64(), "{stats}");
     assert_eq!(stats["feedback"]["t"]["used"]["prefixes"], 1);
     assert_eq!(stats["policies"][plan["policy"].as_str().unwrap()]["wasted"]["prefixes"], 2, "{stats}");
     let metrics = String::from_utf8(client.get("/metrics").body).unwrap();
     assert!(metrics.contains("prefix_indexer_plan_precision 0.25"), "{metrics}");
     assert!(metrics.contains("prefix_indexer_prefetch_blocks_total{outcome=\"wasted\"} 2"), "{metrics}");
+    assert!(metrics.contains("plan_blocks_total{policy=\"auto\",outcome=\"late\"} 1"), "{metrics}");
     assert!(metrics.ends_with("# EOF\n") && metrics.matches("# EOF").count() == 1);
 
     // All of it is there after a restart.
@@ -215,6 +222,56 @@ fn sessions_have_habits_and_tenants_their_own() {
     assert_eq!(globex.get("/v1/predict?tenant=acme&session=s").status, 403);
     assert_eq!(ids(globex.get("/v1/predict?tenant=globex&session=s")), [""; 0]);
     assert_eq!(ids(globex.get("/v1/predict?tenant=globex&model=m&after=tea")), [""; 0]);
+}
+
+/// What an answer has is what its schema says, and nothing else.
+#[test]
+fn answers_are_as_described() {
+    let server = Server::new();
+    let mut client = server.client();
+    let described = client.get("/openapi.json").json();
+    let now = now_ms();
+    let events = json!({ "events": [event("t", "a", 10, now), event("t", "a", 10, now)] });
+    let check = |answer: crate::client::Answer, schema: &str| {
+        assert!(answer.status < 300, "{schema}");
+        let answer = answer.json();
+        let one = if answer.is_array() { &answer[0] } else { &answer };
+        let schema = &described["components"]["schemas"][schema];
+        same_fields(one, schema);
+        if let Some(entries) = one.get("entries") {
+            same_fields(&entries[0], &schema["properties"]["entries"]["items"]);
+        }
+    };
+    check(client.post("/v1/ingest?durable=true", &events), "Taken");
+    check(client.post("/ingest", &events), "Ingested");
+    check(client.get("/suggest"), "Prefix");
+    check(client.get("/snapshot"), "Prefix");
+    check(client.get("/v1/suggest"), "Recommendation");
+    let plan = client.post("/v1/plan", &json!({ "budget": "1MiB", "horizon": "1m" }));
+    let path = format!("/v1/plan/{}", plan.json()["plan_id"].as_str().unwrap());
+    check(plan, "Plan");
+    check(client.get(&path), "Outcome");
+    let report = json!({ "prefix_id": "a", "tenant": "t", "model_id": "m", "outcome": "late" });
+    check(client.post("/v1/feedback", &json!({ "reports": [report] })), "Counted");
+    check(client.get("/v1/stats"), "Stats");
+    check(client.get("/readyz"), "Status");
+    let predicted = (0..2_000).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let answer = client.get("/v1/predict?tenant=t");
+        (!answer.json().as_array().unwrap().is_empty()).then_some(answer)
+    });
+    check(predicted.unwrap(), "Predicted");
+}
+
+fn same_fields(answer: &Value, schema: &Value) {
+    let properties = schema["properties"].as_object().unwrap();
+    let answer = answer.as_object().unwrap();
+    for name in answer.keys() {
+        assert!(properties.contains_key(name), "`{name}` is not described: {schema}");
+    }
+    for name in schema["required"].as_array().into_iter().flatten() {
+        assert!(answer.contains_key(name.as_str().unwrap()), "{name} is not answered: {answer:?}");
+    }
 }
 
 #[test]

@@ -97,7 +97,8 @@ impl Core {
         self.match_uses(now_ms)?;
         self.look_after()?;
         if let Some(control) = &self.control
-            && let Some(setting) = lock(control).turn(lock(&self.shadow).report(), now_ms)
+            && let Some(setting) =
+                lock(control).turn(lock(&self.shadow).report(), || self.parts.source.reported(), now_ms)?
         {
             self.apply(setting);
         }
