@@ -87,6 +87,11 @@ impl Config {
     pub(crate) async fn open_cache(&self) -> anyhow::Result<CacheManager> {
         Ok(CacheManager::from_config(&self.cache, &registry()).await?)
     }
+
+    /// Likewise for moving blocks, which do not change under their keys.
+    pub(crate) async fn open_cache_of_blocks(&self) -> anyhow::Result<CacheManager> {
+        Ok(CacheManager::builder_from_config(&self.cache, &registry()).await?.immutable(true).build()?)
+    }
 }
 
 fn environment() -> impl Iterator<Item = (String, String)> {

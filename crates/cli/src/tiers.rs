@@ -29,7 +29,7 @@ impl Tiers {
             );
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(TIER_THREADS).enable_all().build()?;
-        let cache = runtime.block_on(config.open_cache())?;
+        let cache = runtime.block_on(config.open_cache_of_blocks())?;
         let dress = Dress { base_ttl: config.cache.default_ttl.0, clock: Arc::new(SystemClock) };
         let fetcher = TierFetcher::new(cache.clone(), runtime.handle().clone(), config.blocks.value, dress.clone());
         Ok(Tiers { keys, fetcher: Arc::new(fetcher), dress, cache, runtime })
