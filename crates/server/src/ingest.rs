@@ -19,23 +19,22 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 use tokio::sync::oneshot;
 
 /// A larger body is decoded where others do not wait for it.
 const INLINE: u64 = 64 << 10;
 
-/// How long an answer about what is on disk waits for queries to see it, if no other batch is under way: they mostly do within a
-/// millisecond then.
-const QUIET: Duration = Duration::from_millis(100);
+/// Events of a batch that is shown to queries before it is answered, even if others are under way. Its sender wants to read what it
+/// wrote; whoever sends more at once wants to go on.
+const SMALL: usize = 4_096;
 
 /// What an answer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
     /// Nothing: the writer will see to it.
     Taken,
-    /// The events are on disk.
+    /// The events are on disk; where it costs little, the next query sees them, too.
     Durable,
     /// And the next query sees them.
     Seen,
@@ -125,6 +124,7 @@ impl App {
             }
             drop(sender.send(outcome));
         };
+        let is_small = batch.events.len() <= SMALL;
         self.indexer.try_ingest_held(batch, answer, unseen).map_err(|error| match error {
             TryIngestError::Full(_) => Problem::Busy("the ingestion queue is full; try again"),
             _ => Problem::status(StatusCode::SERVICE_UNAVAILABLE, "the service is ending"),
@@ -138,10 +138,8 @@ impl App {
             Ok(Err(_)) => return Err(failed("the events were not written")),
             Err(_) => return Err(failed("the service is ending")),
         };
-        match until {
-            Until::Seen => drop(seen.await),
-            _ if under_way.is_alone() => drop(tokio::time::timeout(QUIET, seen).await),
-            _ => {}
+        if until == Until::Seen || is_small || under_way.is_alone() {
+            drop(seen.await);
         }
         Ok(Some(appended))
     }

@@ -93,6 +93,7 @@ fn plan() -> Plan {
         page_end: None,
         probability: 0.5,
         expected_uses: 0.5,
+        saves_ms: None,
         hint: "test".into(),
     };
     let plan = Plan {
@@ -102,6 +103,7 @@ fn plan() -> Plan {
         budget_bytes: 1 << 40,
         total_bytes: (BLOCKS * BYTES) as u64,
         policy: "auto".into(),
+        chosen_by: "auto".into(),
         why: "test".into(),
         expected_hits: 0.0,
         estimated_hit_improvement: 0.0,
