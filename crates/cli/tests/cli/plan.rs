@@ -71,8 +71,8 @@ fn a_plan_is_the_documented_one() {
     let (_dir, data) = mooncake();
     let plan = plan(&data, &["--budget", "100MiB", "--horizon", "5m"]);
     let fields = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-    let expected = "plan_id now_ms horizon_ms budget_bytes total_bytes policy chosen_by why expected_hits estimated_hit_improvement \
-                    expected_saved_ms entries";
+    let expected = "plan_id now_ms horizon_ms budget_bytes total_bytes policy chosen_by why expected_hits \
+                    estimated_hit_improvement expected_saved_ms entries";
     assert_eq!(fields(&plan), expected.split_whitespace().map(str::to_owned).collect());
     let expected = "prefix_id parent_id tenant model_id depth bytes layer_min layer_max page_start page_end \
                     probability expected_uses saves_ms hint";
