@@ -73,13 +73,15 @@ pub(crate) fn run(_: &Path) -> Result<Vec<Measurement>> {
     }))?
 }
 
-struct RedisServer {
+/// Ends when it is dropped.
+pub(crate) struct RedisServer {
     process: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl RedisServer {
-    fn start() -> Result<Option<RedisServer>> {
+    /// None where there is no redis-server.
+    pub(crate) fn start() -> Result<Option<RedisServer>> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let port = address.port().to_string();
         let mut command = Command::new("redis-server");

@@ -31,35 +31,11 @@ const SIZE: usize = 64 << 10;
 pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
     const OBJECTS: usize = 256;
     const IN_FLIGHT: usize = 32;
-    const KEY: &str = "bench";
     let root = scratch.join("s3");
-    fs::create_dir_all(root.join("bench"))?;
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let own = root.clone();
     let found = runtime.block_on(runtime.spawn(async move {
-        let files = s3s_fs::FileSystem::new(&own).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        let mut builder = S3ServiceBuilder::new(files);
-        builder.set_auth(SimpleAuth::from_single(KEY, KEY));
-        let service = builder.build();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let service = service.clone();
-                tokio::spawn(async move {
-                    drop(Server::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await);
-                });
-            }
-        });
-        prefix_indexer_cache_object_store::install_tls_provider();
-        let store = AmazonS3Builder::new()
-            .with_bucket_name("bench")
-            .with_region("us-east-1")
-            .with_endpoint(format!("http://{address}"))
-            .with_access_key_id(KEY)
-            .with_secret_access_key(KEY)
-            .with_client_options(ClientOptions::new().with_allow_http(true));
-        let store: Arc<dyn ObjectStore> = Arc::new(store.build()?);
+        let store = serve(&own).await?;
         let tier = ObjectStoreBackend::over("s3", Arc::clone(&store), Settings::default())?;
         let entry = Entry::new(value(SIZE)).with_ttl(Duration::from_secs(3600));
         let keys: Vec<String> = (0..OBJECTS).map(|i| format!("prod/tenant/model/{i}")).collect();
@@ -90,4 +66,33 @@ pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
     }))?;
     fs::remove_dir_all(&root)?;
     found
+}
+
+/// A service over files in this directory, on a free port, and a client of it.
+pub(crate) async fn serve(root: &Path) -> Result<Arc<dyn ObjectStore>> {
+    const KEY: &str = "bench";
+    fs::create_dir_all(root.join(KEY))?;
+    let files = s3s_fs::FileSystem::new(root).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let mut builder = S3ServiceBuilder::new(files);
+    builder.set_auth(SimpleAuth::from_single(KEY, KEY));
+    let service = builder.build();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = service.clone();
+            tokio::spawn(async move {
+                drop(Server::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await);
+            });
+        }
+    });
+    prefix_indexer_cache_object_store::install_tls_provider();
+    let store = AmazonS3Builder::new()
+        .with_bucket_name(KEY)
+        .with_region("us-east-1")
+        .with_endpoint(format!("http://{address}"))
+        .with_access_key_id(KEY)
+        .with_secret_access_key(KEY)
+        .with_client_options(ClientOptions::new().with_allow_http(true));
+    Ok(Arc::new(store.build()?))
 }

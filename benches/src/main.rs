@@ -16,6 +16,7 @@ mod plan;
 mod prefetch;
 mod synthetic;
 mod to_parquet;
+mod warm;
 
 use anyhow::{Context, Result, bail};
 use harness::Measurement;
@@ -35,6 +36,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("file-tier", cache::files),
     ("redis-tier", cache_redis::run),
     ("s3-tier", cache_s3::run),
+    ("warm", warm::run),
+    ("rate-limits", warm::limits),
     ("prefetch-cycle", prefetch::cycle),
     ("prefetch-queue", prefetch::queue),
 ];
