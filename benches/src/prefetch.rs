@@ -38,7 +38,8 @@ pub(crate) fn cycle(scratch: &Path) -> Result<Vec<Measurement>> {
     let leaders = leaders(&view)?;
     let choose = |wanted: usize, scan_limit: usize, policy: &str, resident: &HashSet<PrefixKey>| {
         let limits = NextLimits { wanted, scan_limit };
-        let ask = Ask { policy, active_model: None, now_ms: 0, limits, min_score: f64::NEG_INFINITY };
+        let ask =
+            Ask { policy, active_model: None, now_ms: 0, horizon_ms: 300_000, limits, min_score: f64::NEG_INFINITY };
         let presence = |key: &PrefixKey| {
             if resident.contains(key) { Presence::Resident } else { Presence::Loadable }
         };

@@ -2,10 +2,12 @@
 
 use anyhow::{Context, Result, bail};
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
+    time::Duration,
 };
 
 pub(crate) struct Serving {
@@ -38,6 +40,21 @@ impl Serving {
 
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Asks whether it takes events until it does.
+    pub(crate) fn wait_until_ready(&self) -> Result<()> {
+        for _ in 0..10_000 {
+            let mut stream = TcpStream::connect(&self.address)?;
+            stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            if answer.starts_with("HTTP/1.1 200 ") {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        bail!("the service does not become ready")
     }
 
     /// Resident bytes now, on Linux.

@@ -37,7 +37,7 @@ pub use gap_model::{Estimate, GapForecast, GapModel};
 pub use lifetable::{Expectations, LifeTable, Reliability, ReliabilityRow, ReuseModel, Waiting};
 pub use markov::{MAX_ORDER, Markov, MarkovConfig, PrefixMarkov, Runs};
 pub use metrics::{Metrics, PlanPrecision};
-pub use next_blocks::{NextBlocks, NextLimits, Presence, RankedBlock, best_first, next_blocks};
+pub use next_blocks::{NextBlocks, NextLimits, Presence, RankedBlock, next_blocks};
 pub use patterns::{AccessPattern, HotKey, UseTimes, known_period, next_use_ms, top_hot, uses_per_hour};
 pub use period::{MAX_PERIOD_POINTS, MIN_PERIOD_MS, MIN_PERIOD_POINTS, Period, dominant_period};
 pub use schedule::{CacheRoom, Prediction, RefusedPredictions, ScheduleLimits, prefetch_candidates};

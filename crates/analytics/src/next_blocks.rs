@@ -1,13 +1,9 @@
 //! Which blocks to load next: a pure decision over a ranking and what is known of residence.
 //!
-//! [`next_blocks`] goes down a ranking and takes the best that are not there, each behind the ancestors it lacks. [`best_first`] ranks
-//! by any formula as far as somebody looks.
+//! [`next_blocks`] goes down a ranking and takes the best that are not there, each behind the ancestors it lacks.
 
 use prefix_indexer_models::PrefixKey;
-use std::{
-    cmp::Ordering,
-    collections::{BinaryHeap, HashSet},
-};
+use std::collections::HashSet;
 
 /// The longest chain of absent ancestors that is followed; a chain that is longer counts as going round.
 const MAX_CHAIN: usize = 65_536;
@@ -113,43 +109,6 @@ fn lacking<B: RankedBlock>(
     Some(chain)
 }
 
-/// The items in order of their scores, best first and equal ones as they came.
-///
-/// A heap, not a sort: making it takes a step an item, and each item taken from it a few more.
-pub fn best_first<T>(items: impl IntoIterator<Item = T>, score: impl Fn(&T) -> f64) -> impl Iterator<Item = (T, f64)> {
-    let items = items.into_iter().zip(0..);
-    let waiting: Vec<Waiting<T>> =
-        items.map(|(item, arrival)| Waiting { score: score(&item), arrival, item }).collect();
-    let mut heap = BinaryHeap::from(waiting);
-    std::iter::from_fn(move || heap.pop().map(|best| (best.item, best.score)))
-}
-
-struct Waiting<T> {
-    score: f64,
-    arrival: u64,
-    item: T,
-}
-
-impl<T> Ord for Waiting<T> {
-    fn cmp(&self, other: &Waiting<T>) -> Ordering {
-        self.score.total_cmp(&other.score).then(other.arrival.cmp(&self.arrival))
-    }
-}
-
-impl<T> PartialOrd for Waiting<T> {
-    fn partial_cmp(&self, other: &Waiting<T>) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> PartialEq for Waiting<T> {
-    fn eq(&self, other: &Waiting<T>) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl<T> Eq for Waiting<T> {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,14 +191,5 @@ mod tests {
         }
         let limits = NextLimits { wanted: 4, scan_limit: 10 };
         assert_eq!(next_blocks([(Round(0), 1.0)], limits, |_| Presence::Loadable).chosen.len(), 4);
-    }
-
-    #[test]
-    fn best_first_is_the_order_of_the_scores() {
-        let scores: Vec<f64> = (0..200_u32).map(|place| f64::from(place * 7919 % 61)).collect();
-        let found: Vec<(usize, f64)> = best_first(0..200, |place: &usize| scores[*place]).collect();
-        let mut sorted: Vec<(usize, f64)> = scores.iter().copied().enumerate().collect();
-        sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
-        assert_eq!(found, sorted);
     }
 }

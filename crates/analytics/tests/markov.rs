@@ -165,3 +165,28 @@ fn sessions_are_bounded() {
     none.observe("acme", None, &[0]);
     assert_eq!((none.sessions(), none.pairs()), (0, 0));
 }
+
+#[test]
+fn habits_outlive_what_is_forgotten_around_them() {
+    let mut markov = PrefixMarkov::default();
+    // A hundred prefixes once each, then a habit of two.
+    (0..100).for_each(|block| markov.observe("acme", Some("others"), &[block]));
+    markov.observe("acme", Some("s"), &[100]);
+    markov.observe("acme", Some("s"), &[101]);
+    for _ in 0..10 {
+        markov.observe("acme", Some("s"), &[100]);
+        markov.observe("acme", Some("s"), &[101]);
+    }
+    let before = markov.predict("acme", Some("s"), 1)[0];
+    let keep: Vec<bool> = (0..102).map(|block| block >= 90).collect();
+    let numbers = markov.retain(&keep);
+    assert_eq!((numbers[89], numbers[90], numbers[100], markov.runs().len()), (None, Some(0), Some(10), 12));
+    let after = markov.predict("acme", Some("s"), 1)[0];
+    assert_eq!((before.0, after.0), (100, 10));
+    assert!((before.1 - after.1).abs() < 0.1, "{before:?} {after:?}");
+    assert_eq!(markov.predict_after("acme", &[10], 1)[0].0, 11);
+    assert_eq!(markov.predict_after("globex", &[10], 1), []);
+    let pairs = markov.pairs();
+    markov.retain(&[]);
+    assert_eq!((markov.pairs(), markov.predict("acme", Some("s"), 1)), (0, Vec::new()), "of {pairs}");
+}

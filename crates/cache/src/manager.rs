@@ -89,6 +89,7 @@ struct Inner {
 pub struct CacheManagerBuilder {
     tiers: Vec<(Arc<dyn CacheBackend>, TierOptions)>,
     default_ttl: Option<Duration>,
+    immutable: bool,
 }
 
 impl CacheManagerBuilder {
@@ -106,6 +107,12 @@ impl CacheManagerBuilder {
     /// The time to live of what is set without one; `None`: for ever. Default: [`DEFAULT_TTL`].
     pub fn default_ttl(self, default_ttl: Option<Duration>) -> CacheManagerBuilder {
         CacheManagerBuilder { default_ttl, ..self }
+    }
+
+    /// Whether a value never changes under its key (blocks that are named by their content): then nobody has to be told of changes, and
+    /// copies in higher tiers outlive a lower tier that goes away. Default: no.
+    pub fn immutable(self, immutable: bool) -> CacheManagerBuilder {
+        CacheManagerBuilder { immutable, ..self }
     }
 
     /// The cache. Must be called within a tokio runtime when a backend tells of what others change.
@@ -149,7 +156,12 @@ impl CacheManagerBuilder {
             loads_shared: AtomicU64::new(0),
         };
         let manager = CacheManager { inner: Arc::new(inner) };
-        manager.follow_invalidations();
+        if self.immutable {
+            // Who tells of changes stops when nobody listens.
+            manager.inner.tiers.iter().for_each(|tier| drop(tier.backend.invalidations()));
+        } else {
+            manager.follow_invalidations();
+        }
         Ok(manager)
     }
 }
@@ -157,7 +169,7 @@ impl CacheManagerBuilder {
 impl CacheManager {
     /// A cache without tiers yet.
     pub fn builder() -> CacheManagerBuilder {
-        CacheManagerBuilder { tiers: Vec::new(), default_ttl: Some(DEFAULT_TTL) }
+        CacheManagerBuilder { tiers: Vec::new(), default_ttl: Some(DEFAULT_TTL), immutable: false }
     }
 
     /// The cache that `config` describes, its backends created by `registry`.
@@ -165,11 +177,19 @@ impl CacheManager {
     /// # Errors
     /// As [`BackendRegistry::create`] and [`CacheManagerBuilder::build`].
     pub async fn from_config(config: &CacheConfig, registry: &BackendRegistry) -> Result<CacheManager> {
+        CacheManager::builder_from_config(config, registry).await?.build()
+    }
+
+    /// Likewise, to be changed before it is built.
+    ///
+    /// # Errors
+    /// As [`BackendRegistry::create`].
+    pub async fn builder_from_config(config: &CacheConfig, registry: &BackendRegistry) -> Result<CacheManagerBuilder> {
         let mut builder = CacheManager::builder().default_ttl(Some(config.default_ttl.0));
         for tier in &config.tiers {
             builder = builder.tier_with(tier.create(registry).await?, tier.options());
         }
-        builder.build()
+        Ok(builder)
     }
 
     /// The names of the tiers, in the order in which they are asked.

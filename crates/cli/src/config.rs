@@ -32,12 +32,15 @@ macro_rules! sections {
         #[derive(Debug)]
         pub(crate) struct Config {
             $(pub(crate) $name: $type,)*
+            /// The sections that there are.
+            given: Vec<String>,
         }
 
         impl Config {
             fn from_table(table: Table) -> anyhow::Result<Config> {
+                let given = table.keys().cloned().collect();
                 let tables: Tables = parse_section("configuration", table)?;
-                Ok(Config { $($name: parse_section(concat!("[", stringify!($name), "]"), tables.$name)?,)* })
+                Ok(Config { $($name: parse_section(concat!("[", stringify!($name), "]"), tables.$name)?,)* given })
             }
         }
 
@@ -75,9 +78,19 @@ impl Config {
         Config::from_table(table)
     }
 
+    /// Whether it says how to prefetch, and between which tiers.
+    pub(crate) fn prefetches(&self) -> bool {
+        self.given.iter().any(|section| section == "prefetch") && self.cache.tiers.len() > 1
+    }
+
     /// The cache that is configured. Needs a runtime.
     pub(crate) async fn open_cache(&self) -> anyhow::Result<CacheManager> {
         Ok(CacheManager::from_config(&self.cache, &registry()).await?)
+    }
+
+    /// Likewise for moving blocks, which do not change under their keys.
+    pub(crate) async fn open_cache_of_blocks(&self) -> anyhow::Result<CacheManager> {
+        Ok(CacheManager::builder_from_config(&self.cache, &registry()).await?.immutable(true).build()?)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each command is one file in `commands` and one line in their list. Results go to standard output, as a table for people or one
 //! JSON document with `--json`; progress, warnings and errors go to standard error.
 
+mod candidates;
 mod commands;
 mod config;
 mod output;
@@ -10,6 +11,7 @@ mod progress;
 mod report;
 mod tiers;
 mod units;
+mod worker;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use anyhow::bail;
 use prefix_indexer::{
-    cache::SystemClock,
+    cache::{CacheManager, CacheStats, SystemClock},
     prefetch::{Attempts, BlockKeys, Dress, FetchPolicy, TierFetcher},
 };
 use std::sync::Arc;
@@ -16,8 +16,8 @@ pub(crate) struct Tiers {
     pub(crate) keys: BlockKeys,
     pub(crate) fetcher: Arc<TierFetcher>,
     dress: Dress,
-    /// Ends with everything else.
-    _runtime: Runtime,
+    cache: CacheManager,
+    runtime: Runtime,
 }
 
 impl Tiers {
@@ -29,14 +29,20 @@ impl Tiers {
             );
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(TIER_THREADS).enable_all().build()?;
-        let cache = runtime.block_on(config.open_cache())?;
+        let cache = runtime.block_on(config.open_cache_of_blocks())?;
         let dress = Dress { base_ttl: config.cache.default_ttl.0, clock: Arc::new(SystemClock) };
-        let fetcher = TierFetcher::new(cache, runtime.handle().clone(), config.blocks.value, dress.clone());
-        Ok(Tiers { keys, fetcher: Arc::new(fetcher), dress, _runtime: runtime })
+        let fetcher = TierFetcher::new(cache.clone(), runtime.handle().clone(), config.blocks.value, dress.clone());
+        Ok(Tiers { keys, fetcher: Arc::new(fetcher), dress, cache, runtime })
     }
 
     /// Moves within a policy.
     pub(crate) fn attempts(&self, policy: FetchPolicy) -> Attempts {
         Attempts::new(Arc::clone(&self.fetcher) as _, None, self.dress.clone(), policy)
+    }
+
+    /// Asks the tiers how they are, each time it is called.
+    pub(crate) fn ask(&self) -> impl Fn() -> CacheStats + Send + Sync + 'static {
+        let (cache, runtime) = (self.cache.clone(), self.runtime.handle().clone());
+        move || runtime.block_on(cache.stats())
     }
 }

@@ -22,8 +22,11 @@ pub struct Plan {
     pub budget_bytes: u64,
     /// What they take.
     pub total_bytes: u64,
-    /// The scoring policy that chose.
+    /// The scoring policy that was asked for.
     pub policy: String,
+    /// The one that chose: what `auto` stood for, else the same. Empty where the plan does not say.
+    #[serde(default)]
+    pub chosen_by: String,
     /// Why that policy, what bounded the plan, and what was left out; a sentence or more for people.
     pub why: String,
     /// Uses within the horizon that are expected to find their block because of the plan: the sum of the entries'
@@ -57,10 +60,26 @@ pub struct PlanEntry {
     pub depth: Option<u32>,
     /// Bytes to load.
     pub bytes: u64,
+    /// Its lowest layer. This and the next three are for keys of objects that name layers or pages; what made the plan may not
+    /// know them.
+    #[serde(default)]
+    pub layer_min: Option<u32>,
+    /// Its highest layer.
+    #[serde(default)]
+    pub layer_max: Option<u32>,
+    /// Its first page.
+    #[serde(default)]
+    pub page_start: Option<u32>,
+    /// Its last page.
+    #[serde(default)]
+    pub page_end: Option<u32>,
     /// Probability of a use within the horizon; 0 to 1.
     pub probability: f64,
     /// Uses expected within the horizon.
     pub expected_uses: f64,
+    /// Milliseconds that its first use saves if it is there; none where nobody knows.
+    #[serde(default)]
+    pub saves_ms: Option<f64>,
     /// Why it is here, for people.
     pub hint: String,
 }
@@ -96,6 +115,7 @@ impl Plan {
             digest.number(number);
         }
         digest.text(&self.policy);
+        digest.text(&self.chosen_by);
         digest.text(&self.why);
         for number in [self.expected_hits, self.estimated_hit_improvement, self.expected_saved_ms] {
             digest.number(number.to_bits());
@@ -105,10 +125,13 @@ impl Plan {
                 digest.text(text);
             }
             digest.optional(entry.parent_id.as_ref(), |digest, parent_id| digest.text(parent_id));
-            digest.optional(entry.depth, |digest, depth| digest.number(u64::from(depth)));
+            for number in [entry.depth, entry.layer_min, entry.layer_max, entry.page_start, entry.page_end] {
+                digest.optional(number, |digest, number| digest.number(u64::from(number)));
+            }
             for number in [entry.bytes, entry.probability.to_bits(), entry.expected_uses.to_bits()] {
                 digest.number(number);
             }
+            digest.optional(entry.saves_ms, |digest, saves_ms| digest.number(saves_ms.to_bits()));
             digest.text(&entry.hint);
         }
         self.plan_id = blake3::hash(&digest.0).to_hex()[..32].to_owned();
@@ -140,6 +163,7 @@ impl Plan {
             integer(entry.bytes, || at("bytes"))?;
             share(entry.probability, || at("probability"))?;
             at_least_0(entry.expected_uses, || at("expected_uses"))?;
+            at_least_0(entry.saves_ms.unwrap_or(0.0), || at("saves_ms"))?;
         }
         Ok(())
     }
@@ -212,8 +236,13 @@ mod tests {
             model_id: "m".into(),
             depth: Some(1),
             bytes: 4096,
+            layer_min: Some(0),
+            layer_max: Some(31),
+            page_start: Some(16),
+            page_end: Some(17),
             probability: 0.25,
             expected_uses: 0.3,
+            saves_ms: Some(10.0),
             hint: "uses=3".into(),
         };
         let plan = Plan {
@@ -223,6 +252,7 @@ mod tests {
             budget_bytes: 1 << 20,
             total_bytes: 4096,
             policy: "auto".into(),
+            chosen_by: "reuse".into(),
             why: "because".into(),
             expected_hits: 0.3,
             estimated_hit_improvement: 0.1,
@@ -238,9 +268,14 @@ mod tests {
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
         assert_eq!((plan.plan_id.len(), plan.clone().sealed()), (32, plan.clone()));
-        let mut other = plan.clone();
-        other.entries[0].parent_id = None;
-        assert_ne!(other.sealed().plan_id, plan.plan_id);
+        let check = |change: &dyn Fn(&mut PlanEntry)| {
+            let mut other = plan.clone();
+            change(&mut other.entries[0]);
+            assert_ne!(other.sealed().plan_id, plan.plan_id);
+        };
+        check(&|entry| entry.parent_id = None);
+        check(&|entry| entry.layer_max = Some(30));
+        check(&|entry| entry.page_start = None);
     }
 
     #[test]
@@ -248,8 +283,12 @@ mod tests {
         let mut document = serde_json::to_value(example()).unwrap();
         document.as_object_mut().unwrap().remove("expected_saved_ms");
         document["entries"][0]["parent_id"] = Value::Null;
-        document["entries"][0].as_object_mut().unwrap().remove("depth");
-        serde_json::from_value::<Plan>(document).unwrap();
+        document.as_object_mut().unwrap().remove("chosen_by");
+        for field in ["depth", "layer_min", "layer_max", "page_start", "page_end", "saves_ms"] {
+            document["entries"][0].as_object_mut().unwrap().remove(field);
+        }
+        let entry = serde_json::from_value::<Plan>(document).unwrap().entries.remove(0);
+        assert_eq!((entry.layer_min, entry.page_end), (None, None));
     }
 
     #[test]
@@ -267,6 +306,8 @@ mod tests {
         check(&|plan| plan["estimated_hit_improvement"] = json!(1.5), "field `estimated_hit_improvement`: 1.5 is not");
         check(&|plan| plan["entries"][0]["probability"] = json!(-0.5), "field `entries[0].probability`: -0.5 is not");
         check(&|plan| plan["entries"][0]["expected_uses"] = json!(-1), "field `entries[0].expected_uses`: -1 is not");
+        check(&|plan| plan["entries"][0]["saves_ms"] = json!(-1), "field `entries[0].saves_ms`: -1 is not");
+        check(&|plan| plan["entries"][0]["layer_min"] = json!(-1), "invalid value: integer `-1`");
         check(&|plan| plan["entries"][0]["tenant"] = json!(""), "field `entries[0].tenant`: is empty");
         check(&|plan| plan["entries"][0]["parent"] = json!("o"), "unknown field `parent`");
         check(&|plan| plan["entires"] = json!([]), "unknown field `entires`");

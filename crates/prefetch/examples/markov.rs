@@ -80,10 +80,10 @@ pub fn run() -> Result<Seen, Box<dyn Error>> {
         let is_cached = |request: &PrefetchRequest| {
             fetcher.holds(&[request.cache_key()], &ctx).is_ok_and(|held| held.contains(&true))
         };
+        let before = worker.stats().processed;
         let scheduled = scheduler.schedule_from_predictions(&predictions, CacheRoom::default(), is_cached);
         // Fetch: while the reader reads.
-        let due = worker.stats().processed + scheduled.len() as u64;
-        while worker.stats().processed < due {
+        while worker.stats().processed < before + scheduled.len() as u64 {
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -16,7 +16,7 @@ pub struct BlockName<'a> {
     pub model_id: &'a str,
     /// Names the prefix within tenant and model.
     pub prefix_id: &'a str,
-    /// Layer and pages, where they are known; a plan does not say them.
+    /// Layer and pages, where they are known.
     pub extent: Option<BlockExtent>,
 }
 
@@ -152,6 +152,12 @@ impl BlockKeys {
         Ok(BlockKeys { parts })
     }
 
+    /// Whether keys name layers or pages: then each band of a prefix is an object of its own.
+    pub fn name_bands(&self) -> bool {
+        let is_extent = |part: &Part| matches!(part, Part::Field(Field::Layer | Field::PageStart | Field::PageEnd, _));
+        self.parts.iter().any(is_extent)
+    }
+
     /// The key of a block.
     ///
     /// # Errors
@@ -167,7 +173,7 @@ impl BlockKeys {
                 Part::Field(field, position) => (field, *position),
             };
             let extent = || {
-                let unknown = "the layer and pages of this block are not known here (a plan does not say them)";
+                let unknown = "the layer and pages of this block are not known: what made the plan does not say them";
                 name.extent.ok_or_else(|| wrong(position, unknown.to_owned()))
             };
             let number = match field {
@@ -235,6 +241,7 @@ mod tests {
         let check = |template, expect: &str| {
             let keys = BlockKeys::parse(template, "a}b{tenant}").unwrap();
             assert_eq!(keys.render(&NAME).unwrap(), expect, "{template}");
+            assert_eq!(keys.name_bands(), template.contains("{layer}"), "{template}");
         };
         check("{prefix_id}", "42");
         check(DEFAULT_TEMPLATE, "a}b{tenant}/acme/llama/42");

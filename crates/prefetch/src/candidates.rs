@@ -1,6 +1,6 @@
 //! What a block prefetcher asks of an index: a small trait, so that it needs to know no index.
 
-use crate::PrefetchError;
+use crate::{Evidence, PrefetchError};
 use prefix_indexer_analytics::{NextLimits, Presence};
 use prefix_indexer_models::{PrefixKey, PrefixRecommendation};
 
@@ -13,6 +13,8 @@ pub struct Ask<'a> {
     pub active_model: Option<&'a str>,
     /// Now, in milliseconds; a source whose newest event is later takes that.
     pub now_ms: u64,
+    /// How far ahead a use counts where scores are probabilities, in milliseconds.
+    pub horizon_ms: u64,
     /// How many, and how far to look.
     pub limits: NextLimits,
     /// Blocks of a lower score are left out.
@@ -67,4 +69,10 @@ pub trait CandidateSource: Send + Sync {
     /// # Errors
     /// [`PrefetchError::Source`].
     fn used_since(&self, since_ms: u64, limit: usize) -> Result<Vec<BlockUse>, PrefetchError>;
+
+    /// What became of loaded blocks, as far as anybody has told the index: sums since it was made, all zero where nobody does.
+    ///
+    /// # Errors
+    /// [`PrefetchError::Source`].
+    fn reported(&self) -> Result<Evidence, PrefetchError>;
 }

@@ -16,6 +16,8 @@ pub const DEFAULT_INTERVAL: Duration = Duration::from_millis(500);
 pub const DEFAULT_TOP_K: usize = 8;
 /// Rows of the ranking that a cycle looks at before it gives up on finding more that are not resident.
 pub const DEFAULT_SCAN_LIMIT: usize = 100_000;
+/// How far ahead uses count for policies whose scores are probabilities.
+pub const DEFAULT_SCORE_HORIZON: Duration = Duration::from_secs(300);
 /// How long one fetch may take.
 pub const DEFAULT_FETCH_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -130,6 +132,8 @@ pub struct PrefetchSection {
     pub scan_limit: Option<usize>,
     /// Name of the scoring policy. Default `recency-chain-model`.
     pub policy: Option<String>,
+    /// How far ahead uses count, for `auto` and `reuse`. Default 5 min.
+    pub horizon: Option<Period>,
     /// The model being served: its blocks are favoured. Default: none.
     pub active_model: Option<String>,
     /// How long one fetch may take. Default 5 s.
@@ -146,6 +150,8 @@ pub struct PrefetchSection {
     pub adaptive: bool,
     /// Seed of all chance (jitter, exploration). Default 0.
     pub seed: u64,
+    /// Address and port where a process that does nothing but prefetch answers `GET /metrics`. Default: none.
+    pub metrics: Option<String>,
 }
 
 fn yes_or_no<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
@@ -204,6 +210,8 @@ pub struct PrefetchConfig {
     pub scan_limit: usize,
     /// Name of the scoring policy.
     pub policy: String,
+    /// How far ahead uses count, for policies whose scores are probabilities.
+    pub horizon: Duration,
     /// The model being served.
     pub active_model: Option<String>,
     /// How long a block that was found resident or missing is taken to be so.
@@ -244,6 +252,7 @@ impl PrefetchSection {
         positive("max_bytes_per_second", settings.fetch.max_bytes_per_second != Some(0))?;
         positive("fetch_deadline", !settings.fetch.deadline.is_zero())?;
         positive("interval", !settings.interval.is_zero())?;
+        positive("horizon", settings.horizon.as_millis() > 0)?;
         positive("top_k", settings.top_k > 0)?;
         positive("max_per_round", settings.schedule.max_per_round > 0)?;
         positive("scan_limit", settings.scan_limit > 0)?;
@@ -279,6 +288,7 @@ impl PrefetchSection {
             top_k: self.top_k.unwrap_or(DEFAULT_TOP_K),
             scan_limit: self.scan_limit.unwrap_or(DEFAULT_SCAN_LIMIT),
             policy: self.policy.clone().unwrap_or_else(|| DEFAULT_POLICY.to_owned()),
+            horizon: period(self.horizon, DEFAULT_SCORE_HORIZON),
             active_model: self.active_model.clone(),
             recheck: period(self.recheck, DEFAULT_RECHECK),
             dry_run: self.dry_run || is_dry_by_environment(),

@@ -1,6 +1,6 @@
 //! Adaptive control of a block prefetcher: windows of evidence in, settings out.
 
-use crate::{Adaptive, AdaptiveConfig, AdaptiveStats, Evidence, PrefetchConfig, Setting, ShadowReport};
+use crate::{Adaptive, AdaptiveConfig, AdaptiveStats, Evidence, PrefetchConfig, PrefetchError, Setting, ShadowReport};
 
 /// How long evidence is gathered under one setting.
 const WINDOW_MS: u64 = 60_000;
@@ -12,6 +12,7 @@ pub(crate) struct Control {
     adaptive: Adaptive,
     began_ms: u64,
     before: ShadowReport,
+    reported_before: Option<Evidence>,
 }
 
 impl Control {
@@ -24,7 +25,8 @@ impl Control {
         if most.is_none() {
             adaptive.bytes_per_second = [1.0, 1.0];
         }
-        Control { adaptive: Adaptive::new(adaptive), began_ms: now_ms, before: ShadowReport::default() }
+        let adaptive = Adaptive::new(adaptive);
+        Control { adaptive, began_ms: now_ms, before: ShadowReport::default(), reported_before: None }
     }
 
     pub(crate) fn setting(&self) -> Setting {
@@ -35,21 +37,28 @@ impl Control {
         self.adaptive.stats()
     }
 
-    /// The next setting, once a window has passed.
-    pub(crate) fn turn(&mut self, report: ShadowReport, now_ms: u64) -> Option<Setting> {
+    /// The next setting, once a window has passed: from what was seen of what this prefetcher loaded, and what others `reported` to the
+    /// index of blocks that came too late, or had to leave before they were used.
+    pub(crate) fn turn(
+        &mut self,
+        report: ShadowReport,
+        reported: impl FnOnce() -> Result<Evidence, PrefetchError>,
+        now_ms: u64,
+    ) -> Result<Option<Setting>, PrefetchError> {
         if now_ms.saturating_sub(self.began_ms) < WINDOW_MS {
-            return None;
+            return Ok(None);
         }
+        let reported = reported()?;
+        // What was reported before this prefetcher ran is not of its making.
+        let reported_before = self.reported_before.replace(reported).unwrap_or(reported);
         let before = std::mem::replace(&mut self.before, report);
         self.began_ms = now_ms;
-        let used = report.used - before.used;
         let evidence = Evidence {
-            used,
+            used: report.used - before.used,
             wasted: report.wasted - before.wasted,
-            // Blocks that were wanted and had not come.
-            late: (report.came_back - before.came_back).saturating_sub(used),
-            // What had to go before it was used is found wasted.
-            evicted: 0,
+            // Others may see more of it, and see the same.
+            late: (report.late - before.late).max(reported.late.saturating_sub(reported_before.late)),
+            evicted: (report.evicted - before.evicted).max(reported.evicted.saturating_sub(reported_before.evicted)),
             saved_ms: report.saved_ms - before.saved_ms,
             wasted_bytes: report.wasted_bytes - before.wasted_bytes,
         };
@@ -64,6 +73,29 @@ impl Control {
             changes = stats.changes,
             "adaptive control"
         );
-        Some(setting)
+        Ok(Some(setting))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FetchPolicy;
+
+    /// In the first window everything is as it should be. In the second one many blocks are reported as evicted: the controller
+    /// fetches more slowly, though this prefetcher's own blocks were all used.
+    #[test]
+    fn reports_are_evidence() {
+        let fetch = FetchPolicy { max_bytes_per_second: Some(1 << 30), ..FetchPolicy::default() };
+        let config = PrefetchConfig { adaptive: true, fetch, ..PrefetchConfig::default() };
+        let rate = |evicted: u64| {
+            let mut control = Control::new(&config, 0);
+            let used = |used| ShadowReport { used, saved_ms: 10.0 * used as f64, ..ShadowReport::default() };
+            let told = |evicted| move || Ok(Evidence { evicted, ..Evidence::default() });
+            assert_eq!(control.turn(used(10), told(7), WINDOW_MS - 1).unwrap(), None);
+            control.turn(used(100), told(7), WINDOW_MS).unwrap().unwrap();
+            control.turn(used(200), told(7 + evicted), 2 * WINDOW_MS).unwrap().unwrap().bytes_per_second
+        };
+        assert!(rate(100) < rate(0), "{} {}", rate(100), rate(0));
     }
 }

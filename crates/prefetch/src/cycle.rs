@@ -60,23 +60,32 @@ pub struct CycleOutcome {
 }
 
 impl Cycle {
-    /// Tells those who listen; one event a cycle.
+    /// Tells those who listen; one event a cycle, of level debug when there was nothing to do.
     pub(crate) fn trace(&self) {
         let CycleOutcome { scored, selected, resident, fetched, missing, failed, bytes, .. } = self.outcome;
         let elapsed_us = self.outcome.elapsed.as_micros() as u64;
         let ended_by = self.outcome.ended_by.as_ref().map(ToString::to_string).unwrap_or_default();
-        tracing::info!(
-            scored,
-            selected,
-            resident,
-            fetched,
-            missing,
-            failed,
-            bytes,
-            elapsed_us,
-            dry_run = self.dry_run,
-            ended_by,
-            "prefetch cycle"
-        );
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::$level!(
+                    scored,
+                    selected,
+                    resident,
+                    fetched,
+                    missing,
+                    failed,
+                    bytes,
+                    elapsed_us,
+                    dry_run = self.dry_run,
+                    ended_by,
+                    "prefetch cycle"
+                )
+            };
+        }
+        if selected == 0 && ended_by.is_empty() {
+            event!(debug);
+        } else {
+            event!(info);
+        }
     }
 }

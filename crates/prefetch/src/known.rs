@@ -33,6 +33,11 @@ impl Known {
         }
     }
 
+    /// Nothing is known of a block any more.
+    pub(crate) fn forget(&mut self, key: &PrefixKey) {
+        self.blocks.remove(key);
+    }
+
     /// Remembers for about `for_ms`: between three and five quarters of it, so that what was seen together is not asked for
     /// again together.
     pub(crate) fn saw(&mut self, key: PrefixKey, presence: Presence, now_ms: u64, for_ms: u64) {

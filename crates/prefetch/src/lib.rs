@@ -23,12 +23,14 @@ mod cycle;
 mod error;
 mod fetcher;
 mod known;
+mod meter;
 mod metrics;
 mod mover;
 mod queue;
 mod rate;
 mod request;
 mod retry;
+mod roster;
 mod scheduler;
 mod shadow;
 mod sync;
@@ -43,12 +45,14 @@ pub use bridge::{BlockValue, TierFetcher};
 pub use cancel::{Cancel, Cancelled};
 pub use candidates::{Ask, BlockUse, Candidate, CandidateSource, Candidates};
 pub use config::{
-    DEFAULT_FETCH_DEADLINE, DEFAULT_INTERVAL, DEFAULT_POLICY, DEFAULT_RECHECK, DEFAULT_SCAN_LIMIT, DEFAULT_TOP_K,
-    DRY_RUN_VARIABLE, PROFILES, PrefetchConfig, PrefetchSection, Profile, Rate, STANDARD, is_truthy,
+    DEFAULT_FETCH_DEADLINE, DEFAULT_INTERVAL, DEFAULT_POLICY, DEFAULT_RECHECK, DEFAULT_SCAN_LIMIT,
+    DEFAULT_SCORE_HORIZON, DEFAULT_TOP_K, DRY_RUN_VARIABLE, PROFILES, PrefetchConfig, PrefetchSection, Profile, Rate,
+    STANDARD, is_truthy,
 };
 pub use cycle::{Cycle, CycleOutcome, CyclePlan};
 pub use error::PrefetchError;
 pub use fetcher::{Destination, Dress, FetchCtx, Fetched, Fetcher, SOURCE};
+pub use meter::{PrefetchMeter, PrefetchTotals};
 pub use metrics::{PrefetchMetrics, PrefetchStats};
 pub use queue::{Accepted, DEFAULT_CAPACITY, PrefetchQueue, QueueStats, Refusal, Refused};
 pub use rate::{RateLimits, TokenBucket};
@@ -56,5 +60,5 @@ pub use request::{PrefetchRequest, SourcePrediction, Urgency};
 pub use retry::{Breaker, BreakerConfig, RetryPolicy};
 pub use scheduler::{PrefetchScheduler, ScheduleStats};
 pub use shadow::{DEFAULT_HORIZON_MS, Shadow, ShadowReport};
-pub use warm::{WARM_PATIENCE, WarmBlock, WarmOptions, WarmProgress, WarmReport, Warmup};
+pub use warm::{WARM_PATIENCE, WarmBlock, WarmOptions, WarmProgress, WarmReport, Warmup, warm_blocks};
 pub use worker::{DEFAULT_REQUESTS_PER_SECOND, DEFAULT_WORKERS, OnOutcome, PrefetchWorker, StopReport};

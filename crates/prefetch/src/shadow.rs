@@ -31,7 +31,7 @@ struct Planned {
 
 /// What prefetching would have gained so far.
 ///
-/// `planned = used + wasted + waiting`.
+/// `planned = used + wasted + evicted + waiting`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 #[non_exhaustive]
 pub struct ShadowReport {
@@ -43,12 +43,16 @@ pub struct ShadowReport {
     pub used: u64,
     /// Of them, blocks that were not.
     pub wasted: u64,
-    /// Bytes that would have been moved in vain.
+    /// Of them, blocks that had left the tier again before anything used them; in a dry run none.
+    pub evicted: u64,
+    /// Bytes that were, or would have been, moved in vain: of what was wasted or evicted.
     pub wasted_bytes: u64,
     /// Of them, blocks of which it is too early to say.
     pub waiting: u64,
     /// Blocks that came back although nobody had them at hand: what could have been gained.
     pub came_back: u64,
+    /// Of them, blocks that had not been loaded, or not yet.
+    pub late: u64,
     /// Milliseconds that having the used blocks would have saved.
     pub saved_ms: f64,
 }
@@ -83,7 +87,21 @@ impl Shadow {
             }
         } else if planned.is_none() && !was_resident {
             self.report.came_back += 1;
+            self.report.late += 1;
         }
+    }
+
+    /// A block that was loaded is not there any more. Whether it was one that waits for its first use.
+    pub fn evicted(&mut self, key: &PrefixKey) -> bool {
+        let Some(planned) = self.waiting.remove(key) else { return false };
+        self.report.evicted += 1;
+        self.report.wasted_bytes += planned.bytes;
+        true
+    }
+
+    /// Whether a block was loaded, and nothing has become of it yet.
+    pub fn is_waiting(&self, key: &PrefixKey) -> bool {
+        self.waiting.contains_key(key)
     }
 
     /// Gives up on plans whose horizon has passed.
@@ -114,7 +132,12 @@ impl Shadow {
 impl ShadowReport {
     /// Of the blocks of which it is known, the share that was used; none before the first.
     pub fn precision(&self) -> Option<f64> {
-        share(self.used, self.used + self.wasted)
+        share(self.used, self.decided())
+    }
+
+    /// Blocks of which it is known what became of them.
+    fn decided(&self) -> u64 {
+        self.used + self.wasted + self.evicted
     }
 
     /// Of the blocks that came back, the share that would have been there; none before the first.
@@ -124,7 +147,7 @@ impl ShadowReport {
 
     /// Whether to switch prefetching on; none as long as too little is known.
     pub fn go(&self) -> Option<bool> {
-        let precision = self.precision().filter(|_| self.used + self.wasted >= ENOUGH)?;
+        let precision = self.precision().filter(|_| self.decided() >= ENOUGH)?;
         Some(precision >= GO_PRECISION)
     }
 }
@@ -148,7 +171,7 @@ impl fmt::Display for ShadowReport {
             self.planned,
             self.bytes,
             self.used,
-            self.wasted,
+            self.wasted + self.evicted,
             self.waiting,
             percent(self.precision()),
             percent(self.coverage()),
@@ -183,10 +206,26 @@ mod tests {
         let report = shadow.report();
         assert_eq!((report.planned, report.used, report.wasted, report.waiting), (4, 1, 1, 2));
         assert_eq!((report.came_back, report.saved_ms, report.wasted_bytes), (3, 20.0, 10));
+        assert_eq!(report.late, 1, "9 was wanted and had not been loaded");
         shadow.settle(1_101);
         let report = shadow.report();
         assert_eq!((report.wasted, report.waiting), (3, 0));
         assert_eq!((report.precision(), report.coverage()), (Some(0.25), Some(1.0 / 3.0)));
+    }
+
+    #[test]
+    fn what_leaves_before_it_is_used_is_in_vain_and_no_waste_beside() {
+        let mut shadow = Shadow::new(100);
+        (1..=3).for_each(|number| shadow.plan(key(number), 10, 1_000));
+        shadow.used(&block(1, 1_050), false);
+        assert_eq!([1, 2, 9].map(|number| shadow.evicted(&key(number))), [false, true, false]);
+        assert_eq!([1, 2, 3].map(|number| shadow.is_waiting(&key(number))), [false, false, true]);
+        shadow.settle(2_000);
+        // It is wanted after all.
+        shadow.used(&block(2, 1_060), false);
+        let report = shadow.report();
+        assert_eq!((report.planned, report.used, report.evicted, report.wasted, report.waiting), (3, 1, 1, 1, 0));
+        assert_eq!((report.wasted_bytes, report.late, report.precision()), (20, 1, Some(1.0 / 3.0)));
     }
 
     #[test]

@@ -2,9 +2,13 @@
 //!
 //! It may be stopped and run again: what is there already is skipped. A cold tier that goes away is waited for.
 
-use crate::{Attempts, Cancel, Outcome, PrefetchError, PrefetchRequest, mover::Move};
+use crate::{
+    Attempts, BlockExtent, BlockKeys, BlockName, Cancel, Outcome, PrefetchError, PrefetchRequest, mover::Move,
+};
+use prefix_indexer_models::Plan;
 use serde::Serialize;
 use std::{
+    collections::HashSet,
     sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
@@ -18,6 +22,26 @@ pub struct WarmBlock {
     pub bytes: u64,
     /// How probable a use is.
     pub probability: f64,
+}
+
+/// The blocks of a plan by their keys, in its order. Entries that share an object are one block.
+///
+/// # Errors
+/// [`PrefetchError::Template`] when the keys name layers or pages and the plan does not say them.
+pub fn warm_blocks(plan: &Plan, keys: &BlockKeys) -> Result<Vec<WarmBlock>, PrefetchError> {
+    let (mut seen, mut blocks) = (HashSet::new(), Vec::with_capacity(plan.entries.len()));
+    for entry in &plan.entries {
+        let extent = match (entry.layer_min, entry.page_start, entry.page_end) {
+            (Some(layer), Some(page_start), Some(page_end)) => Some(BlockExtent { layer, page_start, page_end }),
+            _ => None,
+        };
+        let (tenant, model_id, prefix_id) = (&*entry.tenant, &*entry.model_id, &*entry.prefix_id);
+        let key = keys.render(&BlockName { tenant, model_id, prefix_id, extent })?;
+        if seen.insert(key.clone()) {
+            blocks.push(WarmBlock { key, bytes: entry.bytes, probability: entry.probability });
+        }
+    }
+    Ok(blocks)
 }
 
 /// How a warm-up is run.

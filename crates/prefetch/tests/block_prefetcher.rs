@@ -1,13 +1,13 @@
 //! Cycles: what is chosen, what is moved, what is counted, and how they end.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use prefix_indexer_analytics::{Presence, RankedBlock, best_first, next_blocks};
+use prefix_indexer_analytics::{Presence, RankedBlock, next_blocks};
 use prefix_indexer_cache::{Entry, ManualClock};
 use prefix_indexer_models::{PrefixKey, PrefixRecommendation};
 use prefix_indexer_prefetch::{
     Ask, Attempts, BlockKeys, BlockPrefetcher, BlockPrefetcherParts, BlockUse, BreakerConfig, Candidate,
-    CandidateSource, Candidates, Cycle, Destination, Dress, FetchCtx, FetchPolicy, Fetched, Fetcher, PrefetchConfig,
-    PrefetchError, PrefetchRequest, RetryPolicy,
+    CandidateSource, Candidates, Cycle, Destination, Dress, Evidence, FetchCtx, FetchPolicy, Fetched, Fetcher,
+    PrefetchConfig, PrefetchError, PrefetchRequest, RetryPolicy,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -59,8 +59,7 @@ impl CandidateSource for List {
         if ask.policy == "broken" {
             return Err(PrefetchError::source_failed(io::Error::other("torn")));
         }
-        let items = (0..self.blocks.len()).map(|place| Item(self, place));
-        let ranked = best_first(items, |item| 1.0 - item.1 as f64 / 100.0);
+        let ranked = (0..self.blocks.len()).map(|place| (Item(self, place), 1.0 - place as f64 / 100.0));
         let next = next_blocks(ranked.take_while(|(_, score)| *score >= ask.min_score), ask.limits, presence);
         let candidate = |(item, score): &(Item<'_>, f64)| Candidate {
             key: item.key(),
@@ -89,6 +88,10 @@ impl CandidateSource for List {
     fn used_since(&self, since_ms: u64, limit: usize) -> Result<Vec<BlockUse>, PrefetchError> {
         let used = self.used.lock().unwrap();
         Ok(used.iter().filter(|block| block.at_ms > since_ms).take(limit).copied().collect())
+    }
+
+    fn reported(&self) -> Result<Evidence, PrefetchError> {
+        Ok(Evidence::default())
     }
 }
 
@@ -269,7 +272,8 @@ fn parallel_fetches_begin_in_order_too() {
     assert_eq!(scene.prefetcher.run_cycle().outcome.fetched, 40);
     for (place, name) in scene.begun().iter().enumerate() {
         let due: usize = name[1..].parse().unwrap();
-        assert!(place.abs_diff(due) < 4, "{name} began as number {place}");
+        // The system may hold a thread up for as long as it likes: one that is late holds up nobody, and none is early.
+        assert!(due < place + 4, "{name} began as number {place}");
     }
 }
 
@@ -355,6 +359,51 @@ fn shadow_mode_says_what_would_have_been_gained() {
     scene.prefetcher.run_cycle();
     let report = scene.prefetcher.shadow();
     assert_eq!((report.precision(), report.coverage()), (Some(0.5), Some(0.5)));
+}
+
+#[test]
+fn the_meter_tells_used_wasted_late_and_evicted_apart() {
+    let scene = scene(&["a", "b", "c", "d", "?e"], &["d"], |config| config.top_k = 4);
+    let meter = scene.prefetcher.meter();
+    assert_eq!(scene.prefetcher.run_cycle().outcome.fetched, 3);
+    let totals = meter.totals();
+    assert_eq!((totals.fetches.succeeded, totals.fetches.bytes, totals.resident, totals.queued), (3, 30, 1, 0));
+    assert_eq!((totals.blocks.planned, totals.blocks.waiting), (3, 3));
+    // One of them is used, another one leaves, and somebody wants what was never loaded, twice.
+    let used = |name, at_ms| BlockUse { key: key(name), at_ms, first_ms: 0, latency_ms: 30.0 };
+    *scene.list.used.lock().unwrap() = vec![used("a", 1_000_500), used("other", 1_000_600)];
+    scene.world.local.lock().unwrap().remove("b");
+    scene.clock.advance(Duration::from_secs(1));
+    scene.prefetcher.run_cycle();
+    let blocks = meter.totals().blocks;
+    assert_eq!((blocks.used, blocks.evicted, blocks.late, blocks.wasted, blocks.waiting), (1, 1, 1, 0, 2));
+    assert_eq!((blocks.saved_ms, blocks.wasted_bytes, blocks.planned), (30.0, 10, 4), "what left is loaded again");
+    // Whoever wanted it has it by now.
+    *scene.list.used.lock().unwrap() = vec![used("other", 1_001_500)];
+    scene.prefetcher.run_cycle();
+    scene.clock.advance(Duration::from_secs(7_200));
+    scene.prefetcher.run_cycle();
+    let totals = meter.totals();
+    assert_eq!((totals.blocks.wasted, totals.blocks.late, totals.fetches.missing), (2, 1, 2));
+    assert_eq!(totals.adaptive, None);
+}
+
+#[test]
+fn what_was_evicted_is_evidence_for_adaptive_control() {
+    let all = names(60);
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let scene = scene(&all, &[], |config| {
+        (config.adaptive, config.top_k) = (true, 60);
+        config.fetch.max_bytes_per_second = Some(1 << 20);
+    });
+    assert_eq!(scene.prefetcher.run_cycle().outcome.fetched, 60);
+    let before = scene.prefetcher.adaptive().unwrap().setting;
+    scene.world.local.lock().unwrap().clear();
+    scene.clock.advance(Duration::from_secs(61));
+    scene.prefetcher.run_cycle();
+    let stats = scene.prefetcher.adaptive().unwrap();
+    assert_eq!(stats.windows, 1);
+    assert!(stats.value_ms < 0.0 && stats.setting != before, "{stats:?}");
 }
 
 #[test]

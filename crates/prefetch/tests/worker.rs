@@ -221,8 +221,9 @@ fn a_source_that_does_not_answer_is_waited_for_as_long_as_patience_lasts() {
 
 #[test]
 fn stop_lets_what_is_under_way_finish() {
+    // Longer than a busy machine keeps this thread waiting.
     let line = line(fast(), |_, _| {
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_secs(1));
         value(1)
     });
     line.put(&["a", "b", "c", "d", "e"]);
@@ -254,7 +255,7 @@ fn stop_wakes_those_who_wait_for_work_for_limits_or_for_the_breaker() {
     let slow = line(FetchPolicy { max_requests_per_second: Some(0.001), ..fast() }, |_, _| value(1));
     slow.put(&["a", "b", "c"]);
     let worker = slow.start(2);
-    wait_for(|| worker.stats().succeeded == 1);
+    wait_for(|| worker.stats().succeeded == 1 && worker.stats().in_flight == 2);
     assert_eq!(worker.stop(Duration::from_millis(5)).queued, 0);
     let broken = BreakerConfig { max_failures: 1, first: Duration::from_secs(3600), most: Duration::from_secs(3600) };
     let dead = line(FetchPolicy { breaker: broken, ..fast() }, |_, _| Err(failure()));

@@ -15,7 +15,7 @@ use prefix_indexer::{
     ingest_pieces, learned,
     prefetch::{
         Attempts, BlockKeys, BlockName, BlockValue, Cancel, DEFAULT_TEMPLATE, Dress, FetchPolicy, TierFetcher,
-        WarmBlock, WarmOptions, WarmReport, Warmup,
+        WarmOptions, WarmReport, Warmup, warm_blocks,
     },
 };
 use serde_json::Value;
@@ -120,10 +120,7 @@ pub fn run() -> Result<Comparison> {
     let dress = Dress { base_ttl: Duration::from_secs(3600), clock: Arc::new(SystemClock) };
     let fetcher = TierFetcher::new(cache.clone(), runtime.handle().clone(), BlockValue::Raw, dress.clone());
     let attempts = Attempts::new(Arc::new(fetcher), None, dress, FetchPolicy::default());
-    let mut blocks = Vec::new();
-    for entry in &plan.entries {
-        blocks.push(WarmBlock { key: key(&entry.prefix_id)?, bytes: entry.bytes, probability: entry.probability });
-    }
+    let blocks = warm_blocks(&plan, &keys)?;
     let warmed = Warmup::new(&attempts, WarmOptions::default(), Cancel::new()).run(&blocks, "plan", 0, |_| {})?;
     let warm = replay(&runtime, &cache, &after, known, key)?;
     Ok(Comparison { cold: lost, warmed, warm })

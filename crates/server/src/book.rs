@@ -1,10 +1,10 @@
 //! Plans and feedback, in memory and kept: changed under one lock, written beside the index by one task.
 //!
-//! Whoever reports waits until the report is on disk, together with others that came meanwhile. What events say about plans is written
-//! every few seconds and at the end: after a crash the plans of the last seconds are not known any more, and entries that were
-//! used then wait again.
+//! Whoever plans or reports waits until that is on disk, together with others that came meanwhile. What events say about plans is
+//! written every few seconds and at the end: after a crash, entries that were used in the last seconds wait again.
 
-use crate::app::App;
+use crate::{answer::Problem, app::App};
+use axum::http::StatusCode;
 use prefix_indexer::{
     EventBatch, FeedbackLedger, PlanBook, PrefixIndexer, ServiceError, analytics::Learner, learned_by,
 };
@@ -13,6 +13,9 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{Notify, watch};
+
+/// Time between two writings, each of which makes a generation of the index: who asks for plan after plan waits that long.
+const SPACE: Duration = Duration::from_millis(50);
 
 /// How often changes that nobody waits for are written.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -68,30 +71,32 @@ impl Book {
         Ok(())
     }
 
-    /// Waits until what was changed before is on disk; false when it cannot be written.
-    pub(crate) async fn until_saved(&self) -> bool {
+    /// Waits until what was changed before is on disk.
+    pub(crate) async fn until_saved(&self) -> Result<(), Problem> {
         let version = self.lock().plans.version();
         self.wanted.notify_one();
-        self.saved.subscribe().wait_for(|saved| *saved >= version).await.is_ok()
+        let saved = self.saved.subscribe().wait_for(|saved| *saved >= version).await.is_ok();
+        saved.then_some(()).ok_or(Problem::status(StatusCode::SERVICE_UNAVAILABLE, "the service is ending"))
     }
 
-    /// Writes what has changed since it was written last.
-    pub(crate) fn save(&self, indexer: &PrefixIndexer) -> Result<(), ServiceError> {
+    /// Writes what has changed since it was written last. Whether anything has.
+    pub(crate) fn save(&self, indexer: &PrefixIndexer) -> Result<bool, ServiceError> {
         let (version, plans, ledger) = {
             let inner = self.lock();
             let version = inner.plans.version();
             if version == *self.saved.borrow() {
-                return Ok(());
+                return Ok(false);
             }
             (version, inner.plans.clone(), inner.ledger.clone())
         };
+        // Not where events are waiting to be written.
+        let written = plans.written(&ledger)?;
         indexer.with_store(move |store| {
-            plans.save(store)?;
-            ledger.save(store)?;
+            written.put(store)?;
             Ok::<(), ServiceError>(store.flush()?)
         })??;
         self.saved.send_replace(version);
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -102,12 +107,18 @@ pub(crate) async fn keep(app: Weak<App>) {
         drop(tokio::time::timeout(INTERVAL, book.wanted.notified()).await);
         let Some(app) = app.upgrade() else { return };
         let saved = tokio::task::spawn_blocking(move || {
-            app.book.save(&app.indexer).and_then(|()| app.book.learn(&app.indexer))
+            let saved = app.book.save(&app.indexer)?;
+            app.book.learn(&app.indexer)?;
+            Ok::<bool, ServiceError>(saved)
         })
         .await;
-        if let Ok(Err(error)) = saved {
-            tracing::error!(%error, "plans and feedback were not written, or what was learned not read");
-            tokio::time::sleep(INTERVAL).await;
+        match saved {
+            Ok(Ok(true)) => tokio::time::sleep(SPACE).await,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "plans and feedback were not written, or what was learned not read");
+                tokio::time::sleep(INTERVAL).await;
+            }
+            _ => {}
         }
     }
 }

@@ -15,23 +15,26 @@ use axum::{
 use prefix_indexer::{Appended, Batch, BatchId, Commit, ScopeSpans, StorageError, TryIngestError};
 use std::{
     convert::Infallible,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio::sync::oneshot;
 
 /// A larger body is decoded where others do not wait for it.
 const INLINE: u64 = 64 << 10;
 
-/// How long an answer about what is on disk waits for queries to see it: in a service that is not busy they do by then.
-const QUIET: Duration = Duration::from_millis(10);
+/// Events of a batch that is shown to queries before it is answered, even if others are under way. Its sender wants to read what it
+/// wrote; whoever sends more at once wants to go on.
+const SMALL: usize = 4_096;
 
 /// What an answer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
     /// Nothing: the writer will see to it.
     Taken,
-    /// The events are on disk.
+    /// The events are on disk; where it costs little, the next query sees them, too.
     Durable,
     /// And the next query sees them.
     Seen,
@@ -105,6 +108,7 @@ impl App {
         until: Until,
     ) -> Result<Option<Appended>, Problem> {
         let Read { events, lease } = read;
+        let under_way = UnderWay::new(&self.handing_in);
         let batch = Batch { events: events.batch, commit: Commit { batch_id, sources: Vec::new() } };
         let (sender, receiver) = oneshot::channel();
         let (unseen, seen) = oneshot::channel::<Infallible>();
@@ -120,6 +124,7 @@ impl App {
             }
             drop(sender.send(outcome));
         };
+        let is_small = batch.events.len() <= SMALL;
         self.indexer.try_ingest_held(batch, answer, unseen).map_err(|error| match error {
             TryIngestError::Full(_) => Problem::Busy("the ingestion queue is full; try again"),
             _ => Problem::status(StatusCode::SERVICE_UNAVAILABLE, "the service is ending"),
@@ -133,11 +138,30 @@ impl App {
             Ok(Err(_)) => return Err(failed("the events were not written")),
             Err(_) => return Err(failed("the service is ending")),
         };
-        match until {
-            Until::Seen => drop(seen.await),
-            _ => drop(tokio::time::timeout(QUIET, seen).await),
+        if until == Until::Seen || is_small || under_way.is_alone() {
+            drop(seen.await);
         }
         Ok(Some(appended))
+    }
+}
+
+/// A batch that is being handed in, counted as long as it is.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl<'a> UnderWay<'a> {
+    fn new(count: &'a AtomicUsize) -> UnderWay<'a> {
+        count.fetch_add(1, Ordering::Relaxed);
+        UnderWay(count)
+    }
+
+    fn is_alone(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 1
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

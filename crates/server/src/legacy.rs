@@ -7,11 +7,12 @@ use crate::{
     access::CallerOf,
     answer::{Problem, json_of},
     app::App,
+    describe::{self, AMOUNT, Answer, Call, Kind, Method, Param, call},
     events::Shape,
     ingest::{Choices, Until},
     params::Params,
     rank::{MAX_TOP_K, Question},
-    tokens::Tenants,
+    tokens::{Right, Tenants},
 };
 use axum::{
     body::{Body, Bytes},
@@ -52,6 +53,37 @@ impl<'a> Prefix<'a> {
     }
 }
 
+pub(crate) const INGEST: Call = Call {
+    id: "older_ingest",
+    summary: "Take events; on disk and seen by the next question when it answers",
+    body: describe::Body::Document("Events"),
+    answer: Answer { status: 202, what: "Taken", kind: Kind::One("Ingested") },
+    ..call(Method::Post, "/ingest", Some(Right::Ingest))
+};
+
+pub(crate) const SUGGEST: Call = Call {
+    id: "older_suggest",
+    summary: "The best prefixes, best first",
+    params: &[
+        Param::query(
+            "top_k",
+            r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 10}"#,
+            "How many at most",
+        ),
+        Param::query("min_score", AMOUNT, "Leave out lower scores"),
+    ],
+    answer: Answer { status: 200, what: "Best first", kind: Kind::List("Prefix") },
+    ..call(Method::Get, "/suggest", Some(Right::Read))
+};
+
+pub(crate) const SNAPSHOT: Call = Call {
+    id: "older_snapshot",
+    summary: "Every prefix",
+    answer: Answer { status: 200, what: "Best first; the hint has no score", kind: Kind::List("Prefix") },
+    statuses: &[429],
+    ..call(Method::Get, "/snapshot", Some(Right::Read))
+};
+
 /// `POST /ingest {"events": [...]}`
 pub(crate) async fn ingest(
     State(app): State<Arc<App>>,
@@ -71,7 +103,7 @@ pub(crate) async fn suggest(
     CallerOf(caller): CallerOf,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let mut params = Params::of(&uri);
+    let mut params = Params::of(&uri, SUGGEST.params);
     let top_k = params.integer("top_k", 1..=MAX_TOP_K).unwrap_or(TOP_K) as usize;
     let min_score = params.amount("min_score");
     params.finish_lax()?;

@@ -7,13 +7,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use prefix_indexer::{FeedbackLedger, Outcome};
+use prefix_indexer::{FeedbackLedger, Outcome, PlanBook};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -35,7 +36,8 @@ struct Labels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabel {
+struct PolicyOutcome {
+    policy: String,
     outcome: &'static str,
 }
 
@@ -52,7 +54,7 @@ pub(crate) struct Requests {
     plan_seconds: Histogram,
     plan_precision: Gauge<f64, AtomicU64>,
     plan_saved_ms: Counter<f64, AtomicU64>,
-    outcomes: Family<OutcomeLabel, Counter>,
+    plan_outcomes: Family<PolicyOutcome, Counter>,
     /// Different after every start.
     first_id: u64,
     last_id: AtomicU64,
@@ -68,18 +70,19 @@ impl Requests {
         registry.register("plan_seconds", "Time to make a plan", plan_seconds.clone());
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let first_id = started.as_micros() as u64;
-        let (plan_precision, plan_saved_ms, outcomes) = (Gauge::default(), Counter::default(), Family::default());
+        let (plan_precision, plan_saved_ms) = (Gauge::default(), Counter::default());
         registry.register("plan_precision", "Share of planned prefixes that were used in time", plan_precision.clone());
         registry.register("plan_saved_ms", "Milliseconds that planned prefixes saved", plan_saved_ms.clone());
-        registry.register("prefetch_blocks", "Planned prefixes by what became of them", outcomes.clone());
+        let plan_outcomes = Family::default();
+        registry.register("plan_blocks", "Planned prefixes by policy and what became of them", plan_outcomes.clone());
         Requests {
+            plan_outcomes,
             registry,
             answered,
             seconds,
             plan_seconds,
             plan_precision,
             plan_saved_ms,
-            outcomes,
             first_id,
             last_id: AtomicU64::new(0),
         }
@@ -93,14 +96,21 @@ impl Requests {
     }
 
     /// Takes the numbers that feedback adds up to.
-    pub(crate) fn observe(&self, ledger: &FeedbackLedger) {
-        self.plan_precision.set(ledger.precision().unwrap_or(f64::NAN));
-        for (outcome, count) in ledger.totals() {
-            let counter = self.outcomes.get_or_create_owned(&OutcomeLabel { outcome: outcome.name() });
-            counter.inc_by(count.prefixes.saturating_sub(counter.get()));
-            if outcome == Outcome::Used {
-                self.plan_saved_ms.inc_by(f64::max(0.0, count.saved_ms - self.plan_saved_ms.get()));
+    pub(crate) fn observe(&self, ledger: &FeedbackLedger, plans: &PlanBook) {
+        for (policy, tenants) in plans.counts() {
+            let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+            for (outcome, count) in tenants.values().flatten() {
+                *counts.entry(outcome.name()).or_default() += count.prefixes;
             }
+            for (outcome, count) in counts {
+                let counter =
+                    self.plan_outcomes.get_or_create_owned(&PolicyOutcome { policy: policy.clone(), outcome });
+                counter.inc_by(count.saturating_sub(counter.get()));
+            }
+        }
+        self.plan_precision.set(ledger.precision().unwrap_or(f64::NAN));
+        if let Some(used) = ledger.totals().get(&Outcome::Used) {
+            self.plan_saved_ms.inc_by(f64::max(0.0, used.saved_ms - self.plan_saved_ms.get()));
         }
     }
 

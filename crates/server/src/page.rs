@@ -1,6 +1,9 @@
 //! Pages for people, and the description for programs. All of them are in the program: no other machine is asked for anything.
 
-use crate::answer::json_response;
+use crate::{
+    answer::{Problem, json_response},
+    app, describe,
+};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::Response,
@@ -21,8 +24,9 @@ pub(crate) async fn docs() -> Response {
 }
 
 /// `/openapi.json`
-pub(crate) async fn openapi() -> Response {
-    json_response(StatusCode::OK, include_str!("page/openapi.json"))
+pub(crate) async fn openapi() -> Result<Response, Problem> {
+    let description = describe::description(&app::calls()).map_err(|error| Problem::internal(&error))?;
+    Ok(json_response(StatusCode::OK, description))
 }
 
 fn html(page: &'static str) -> Response {

@@ -1,6 +1,9 @@
 //! Query strings, read strictly: what is wrong is said in the words that clients of the older service know.
 
-use crate::answer::{Detail, Problem};
+use crate::{
+    answer::{Detail, Problem},
+    describe::{Param, Place},
+};
 use axum::http::Uri;
 use serde_json::{Value, json};
 use std::ops::RangeInclusive;
@@ -9,16 +12,27 @@ use std::ops::RangeInclusive;
 pub(crate) struct Params {
     pairs: Vec<(String, String)>,
     wrong: Vec<Detail>,
+    /// Those of the description that have not been asked for yet.
+    described: Vec<&'static str>,
 }
 
 impl Params {
-    pub(crate) fn of(uri: &Uri) -> Params {
+    /// The parameters of a call that is described with `described`: what a handler asks for is that, no more and no less.
+    pub(crate) fn of(uri: &Uri, described: &[Param]) -> Params {
         let query = uri.query().unwrap_or_default();
-        Params { pairs: form_urlencoded::parse(query.as_bytes()).into_owned().collect(), wrong: Vec::new() }
+        let in_query = described.iter().filter(|param| param.place == Place::Query);
+        Params {
+            pairs: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            wrong: Vec::new(),
+            described: in_query.map(|param| param.name).collect(),
+        }
     }
 
     /// All values of a parameter, in order.
     pub(crate) fn all(&mut self, name: &str) -> Vec<String> {
+        let place = self.described.iter().position(|described| *described == name);
+        debug_assert!(place.is_some(), "`{name}` is not described");
+        place.map(|place| self.described.swap_remove(place));
         let (found, rest) = std::mem::take(&mut self.pairs).into_iter().partition(|(key, _)| key == name);
         self.pairs = rest;
         let found: Vec<(String, String)> = found;
@@ -96,6 +110,7 @@ impl Params {
 
     /// What was asked for is right; what was not asked for does not matter, as clients of the older service expect.
     pub(crate) fn finish_lax(self) -> Result<(), Problem> {
+        debug_assert!(self.described.is_empty(), "{:?} are described and not asked for", self.described);
         if self.wrong.is_empty() { Ok(()) } else { Err(Problem::Invalid(self.wrong)) }
     }
 
@@ -113,8 +128,10 @@ impl Params {
 mod tests {
     use super::*;
 
+    const DESCRIBED: &[Param] = &[Param::query("k", "", "")];
+
     fn params(query: &'static str) -> Params {
-        Params::of(&Uri::from_static(query))
+        Params::of(&Uri::from_static(query), DESCRIBED)
     }
 
     #[test]
@@ -141,10 +158,22 @@ mod tests {
 
     #[test]
     fn amounts_are_finite_and_not_negative() {
-        for (query, expect) in [("/?x=2.5", Some(2.5)), ("/?x=-1", None), ("/?x=inf", None), ("/?x=nan", None)] {
+        for (query, expect) in [("/?k=2.5", Some(2.5)), ("/?k=-1", None), ("/?k=inf", None), ("/?k=nan", None)] {
             let mut params = params(query);
-            assert_eq!(params.amount("x"), expect, "{query}");
+            assert_eq!(params.amount("k"), expect, "{query}");
             assert_eq!(params.finish().is_ok(), expect.is_some(), "{query}");
         }
+    }
+
+    #[test]
+    #[should_panic = "not described"]
+    fn what_is_asked_for_is_described() {
+        params("/").text("q");
+    }
+
+    #[test]
+    #[should_panic = "not asked for"]
+    fn what_is_described_is_asked_for() {
+        drop(params("/").finish());
     }
 }

@@ -125,7 +125,7 @@ impl Server {
 }
 
 /// Takes connections as long as there is room. Does not return.
-async fn accept(listener: &tokio::net::TcpListener, connections: &Connections, room: &Arc<Semaphore>) {
+pub(crate) async fn accept(listener: &tokio::net::TcpListener, connections: &Connections, room: &Arc<Semaphore>) {
     loop {
         let Ok(place) = Arc::clone(room).acquire_owned().await else { return };
         match listener.accept().await {

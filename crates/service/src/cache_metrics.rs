@@ -56,6 +56,15 @@ impl Collector for CacheMetrics {
                 ConstCounter::new(count).encode(requests.encode_family(&labels)?)?;
             }
         }
+        let mut fills = encoder.encode_descriptor(
+            "cache_fills",
+            "Copies that a tier got from those after it",
+            None,
+            MetricType::Counter,
+        )?;
+        for tier in tiers.iter() {
+            ConstCounter::new(tier.fills).encode(fills.encode_family(&[("tier", &*tier.tier)])?)?;
+        }
         let mut bytes =
             encoder.encode_descriptor("cache_bytes", "Bytes a tier holds, where it knows", None, MetricType::Gauge)?;
         for tier in tiers.iter() {

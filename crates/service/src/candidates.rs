@@ -1,98 +1,141 @@
 //! The index as a source of blocks to prefetch.
 
+mod ranking;
+
+use crate::{FeedbackLedger, Outcome, ServiceError, plan_policies};
 use prefix_indexer_analytics::{
-    RankedBlock, best_first, next_blocks,
-    policies::{Formula, Moment, PrefixFacts, formula, formula_names},
+    Learner, NextBlocks, Presence, RankedBlock, next_blocks,
+    policies::{Formula, Moment, PrefixFacts, formula},
 };
-use prefix_indexer_models::{IndexSpec, KeyPolicy, PrefixKey, PrefixRecommendation};
-use prefix_indexer_prefetch::{Ask, BlockUse, Candidate, CandidateSource, Candidates, PrefetchError};
+use prefix_indexer_models::{IndexSpec, KeyPolicy, Ladder, PrefixKey, PrefixRecommendation, parse_duration_ms};
+use prefix_indexer_prefetch::{Ask, BlockUse, Candidate, CandidateSource, Candidates, Evidence, PrefetchError};
 use prefix_indexer_storage::{Order, Row, Scope, StorageError, View};
-use std::sync::Arc;
+use ranking::Ranking;
+use std::{
+    cell::OnceCell,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// The prefix of the policies that an index has rankings of.
 const DECAY: &str = "decay-";
 /// The other one.
 const MOST_RECENT: &str = "most-recent";
 
+/// What an index holds now.
+type ViewNow = Box<dyn Fn() -> Arc<View> + Send + Sync>;
+/// What it has learned so far.
+type LearnedNow = Box<dyn Fn() -> Option<Arc<Learner>> + Send + Sync>;
+
+/// What it was told of loaded blocks so far.
+type FeedbackNow = Box<dyn Fn() -> Result<FeedbackLedger, ServiceError> + Send + Sync>;
+
 /// Candidates out of whatever an index holds at the moment.
 ///
-/// The index is ranked by its half-lives (`decay-...`) and by recency already: their next blocks cost a few steps each. Other
-/// policies score the most recently used prefixes, as many as the scan limit allows.
+/// The index is ranked by its half-lives (`decay-...`) and by recency already: their next blocks cost a few steps each. What other
+/// policies make of it is put in order every ten seconds and gone down in between: `auto` and `reuse` as a plan would order it,
+/// with the probability of a use as the score, the formulas by what they score.
 pub struct IndexCandidates {
-    view: Box<dyn Fn() -> Arc<View> + Send + Sync>,
+    view: ViewNow,
+    learned: LearnedNow,
+    feedback: FeedbackNow,
+    ranking: Mutex<Option<Arc<Ranking>>>,
 }
 
 impl IndexCandidates {
-    /// Candidates out of what `view` gives, which is asked once a cycle.
+    /// Candidates out of what `view` gives, which is asked once a cycle. It has learned nothing.
     pub fn new(view: impl Fn() -> Arc<View> + Send + Sync + 'static) -> IndexCandidates {
-        IndexCandidates { view: Box::new(view) }
+        IndexCandidates {
+            view: Box::new(view),
+            learned: Box::new(|| None),
+            feedback: Box::new(|| Ok(FeedbackLedger::default())),
+            ranking: Mutex::default(),
+        }
     }
 
-    /// The names of the policies that can be asked for.
+    /// The same, with what the index has learned, for `auto` and `reuse`; asked when the ranking is made anew.
+    #[must_use]
+    pub fn with_learned(self, learned: impl Fn() -> Option<Arc<Learner>> + Send + Sync + 'static) -> IndexCandidates {
+        IndexCandidates { learned: Box::new(learned), ..self }
+    }
+
+    /// The same, with the feedback that the index was given, for adaptive control; asked once a minute.
+    #[must_use]
+    pub fn with_feedback(
+        self,
+        feedback: impl Fn() -> Result<FeedbackLedger, ServiceError> + Send + Sync + 'static,
+    ) -> IndexCandidates {
+        IndexCandidates { feedback: Box::new(feedback), ..self }
+    }
+
+    /// The names of the policies that can be asked for, those that learn first.
     pub fn policies(spec: &IndexSpec) -> Vec<String> {
-        formula_names(&spec.ladder)
+        plan_policies(&spec.ladder)
     }
-}
 
-/// How a policy goes down the index.
-enum Way {
-    /// The index is in its order.
-    Ranked(Order),
-    /// Rows are scored and put in order.
-    Scored,
-}
-
-impl CandidateSource for IndexCandidates {
-    fn next(
+    fn next_ranked(
         &self,
         ask: &Ask<'_>,
-        presence: &dyn Fn(&PrefixKey) -> prefix_indexer_analytics::Presence,
+        view: &View,
+        order: Order,
+        presence: &dyn Fn(&PrefixKey) -> Presence,
     ) -> Result<Candidates, PrefetchError> {
-        let view = (self.view)();
         let ladder = &view.spec().ladder;
         let formula = formula(ask.policy, ladder).map_err(PrefetchError::source_failed)?;
-        let way = match ask.policy.strip_prefix(DECAY) {
-            Some(half_life) => {
-                let rung = prefix_indexer_models::parse_duration_ms(half_life).and_then(|ms| ladder.rung(ms));
-                Way::Ranked(Order::Rung(rung.map_err(PrefetchError::source_failed)?))
-            }
-            None if ask.policy == MOST_RECENT => Way::Ranked(Order::Recency),
-            None => Way::Scored,
-        };
         let moment = Moment { now_ms: ask.now_ms.max(view.newest_ms()), ladder };
         let scorer = Scorer { formula: &*formula, moment, active_model: ask.active_model };
         let mut failed = None;
-        let order = if let Way::Ranked(order) = way { order } else { Order::Recency };
         let rows = view.ranked(Scope::default(), order).map_while(|row| keep(row, &mut failed));
-        let rows = rows.take(ask.limits.scan_limit).map(|row| Block { view: &view, row });
-        let is_wanted = |(_, score): &(Block<'_>, f64)| *score >= ask.min_score;
-        let next = match way {
-            Way::Ranked(_) if ask.min_score == f64::NEG_INFINITY => {
-                // The order is all that counts; the score of what is chosen is made out below.
-                next_blocks(rows.map(|block| (block, 0.0)), ask.limits, presence)
-            }
-            Way::Ranked(_) => {
-                let scored = rows.map(|block| (block, scorer.score(&block.row)));
-                next_blocks(scored.take_while(is_wanted), ask.limits, presence)
-            }
-            Way::Scored => {
-                let scored = best_first(rows, |block| scorer.score(&block.row));
-                next_blocks(scored.take_while(is_wanted), ask.limits, presence)
-            }
+        let rows = rows.take(ask.limits.scan_limit).map(|row| Block::of(view, row));
+        let next = if ask.min_score == f64::NEG_INFINITY {
+            // The order is all that counts; the score of what is chosen is made out below.
+            next_blocks(rows.map(|block| (block, 0.0)), ask.limits, presence)
+        } else {
+            let scored = rows.map(|block| {
+                let score = block.row().map_or(0.0, |row| scorer.score(&row));
+                (block, score)
+            });
+            next_blocks(scored.take_while(|(_, score)| *score >= ask.min_score), ask.limits, presence)
         };
-        if let Some(error) = failed {
-            return Err(PrefetchError::source_failed(error));
+        match failed {
+            Some(error) => Err(PrefetchError::source_failed(error)),
+            None => Ok(candidates(&next, moment.now_ms, |row, _| scorer.score(row))),
         }
-        let candidate = |block: &Block<'_>| Candidate {
-            key: block.row.key(),
-            block: PrefixRecommendation { score: scorer.score(&block.row), ..block.row.recommend(0, moment.now_ms) },
-        };
-        Ok(Candidates {
-            chosen: next.chosen.iter().map(|(block, _)| candidate(block)).collect(),
-            scored: next.scored,
-            resident: next.resident,
-            gone: next.gone,
-        })
+    }
+
+    fn next_judged(
+        &self,
+        ask: &Ask<'_>,
+        view: &View,
+        presence: &dyn Fn(&PrefixKey) -> Presence,
+    ) -> Result<Candidates, PrefetchError> {
+        let now_ms = ask.now_ms.max(view.newest_ms());
+        let ranking = self.ranking(ask, view, now_ms)?;
+        let rows = ranking.rows.iter().map(|(key, score)| (Block::by_key(view, *key), *score));
+        let next = next_blocks(rows.take_while(|(_, score)| *score >= ask.min_score), ask.limits, presence);
+        Ok(candidates(&next, now_ms, |_, score| score))
+    }
+
+    /// The newest ranking if it answers, or one that is made now.
+    fn ranking(&self, ask: &Ask<'_>, view: &View, now_ms: u64) -> Result<Arc<Ranking>, PrefetchError> {
+        // Who asks meanwhile waits for the one that is being made.
+        let mut newest = self.ranking.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*newest {
+            Some(ranking) if ranking.answers(ask, now_ms) => Ok(Arc::clone(ranking)),
+            _ => {
+                let made = Ranking::make(ask, view, &self.learned, now_ms).map_err(PrefetchError::source_failed)?;
+                Ok(Arc::clone(newest.insert(Arc::new(made))))
+            }
+        }
+    }
+}
+
+impl CandidateSource for IndexCandidates {
+    fn next(&self, ask: &Ask<'_>, presence: &dyn Fn(&PrefixKey) -> Presence) -> Result<Candidates, PrefetchError> {
+        let view = (self.view)();
+        match order_of(ask.policy, &view.spec().ladder) {
+            Some(order) => self.next_ranked(ask, &view, order, presence),
+            None => self.next_judged(ask, &view, presence),
+        }
     }
 
     fn used_since(&self, since_ms: u64, limit: usize) -> Result<Vec<BlockUse>, PrefetchError> {
@@ -113,6 +156,21 @@ impl CandidateSource for IndexCandidates {
         }
         Ok(uses)
     }
+
+    fn reported(&self) -> Result<Evidence, PrefetchError> {
+        let feedback = (self.feedback)().map_err(PrefetchError::source_failed)?;
+        let totals = feedback.totals();
+        let of = |outcome| totals.get(&outcome).copied().unwrap_or_default();
+        let [used, wasted, late, evicted] = [Outcome::Used, Outcome::Wasted, Outcome::Late, Outcome::Evicted].map(of);
+        Ok(Evidence {
+            used: used.prefixes,
+            wasted: wasted.prefixes,
+            late: late.prefixes,
+            evicted: evicted.prefixes,
+            saved_ms: used.saved_ms,
+            wasted_bytes: wasted.bytes.saturating_add(evicted.bytes),
+        })
+    }
 }
 
 impl std::fmt::Debug for IndexCandidates {
@@ -121,8 +179,30 @@ impl std::fmt::Debug for IndexCandidates {
     }
 }
 
+/// The order that an index is kept in by itself, for the policies that ask for no other.
+fn order_of(policy: &str, ladder: &Ladder) -> Option<Order> {
+    match policy.strip_prefix(DECAY) {
+        Some(half_life) => parse_duration_ms(half_life).and_then(|ms| ladder.rung(ms)).ok().map(Order::Rung),
+        None => (policy == MOST_RECENT).then_some(Order::Recency),
+    }
+}
+
 fn keep<T>(row: Result<T, StorageError>, failed: &mut Option<StorageError>) -> Option<T> {
     row.map_err(|error| *failed = Some(error)).ok()
+}
+
+fn candidates(next: &NextBlocks<Block<'_>>, now_ms: u64, score: impl Fn(&Row<'_>, f64) -> f64) -> Candidates {
+    let candidate = |(block, ranked): &(Block<'_>, f64)| {
+        let row = block.row()?;
+        let block = PrefixRecommendation { score: score(&row, *ranked), ..row.recommend(0, now_ms) };
+        Some(Candidate { key: row.key(), block })
+    };
+    Candidates {
+        chosen: next.chosen.iter().filter_map(candidate).collect(),
+        scored: next.scored,
+        resident: next.resident,
+        gone: next.gone,
+    }
 }
 
 struct Scorer<'a> {
@@ -139,35 +219,53 @@ impl Scorer<'_> {
     }
 }
 
-/// A row, with the view that knows its parent.
-#[derive(Clone, Copy)]
+/// A prefix, with the view that knows its row and its parent. The row is looked for when somebody asks: nobody does of what is
+/// resident.
+#[derive(Clone)]
 struct Block<'a> {
     view: &'a View,
-    row: Row<'a>,
+    key: PrefixKey,
+    row: OnceCell<Option<Row<'a>>>,
+}
+
+impl<'a> Block<'a> {
+    fn of(view: &'a View, row: Row<'a>) -> Block<'a> {
+        Block { view, key: row.key(), row: OnceCell::from(Some(row)) }
+    }
+
+    fn by_key(view: &'a View, key: PrefixKey) -> Block<'a> {
+        Block { view, key, row: OnceCell::new() }
+    }
+
+    /// None for one that the index no longer has, or cannot give.
+    fn row(&self) -> Option<Row<'a>> {
+        *self.row.get_or_init(|| self.view.get(&self.key).ok().flatten())
+    }
 }
 
 impl RankedBlock for Block<'_> {
     fn key(&self) -> PrefixKey {
-        self.row.key()
+        self.key
     }
 
     /// Under layer or page bands, the parent in the same band.
     fn parent_key(&self) -> Option<PrefixKey> {
-        let parent_id = self.row.parent_id()?;
+        let row = self.row()?;
+        let parent_id = row.parent_id()?;
         let policy = self.view.spec().key_policy;
         let (layer, page) = match policy == KeyPolicy::default() {
             true => (0, 0),
             false => {
-                let tally = self.row.tally();
+                let tally = row.tally();
                 (tally.layer_min, tally.page_start)
             }
         };
-        Some(PrefixKey::new(policy, self.row.tenant(), self.row.model_id(), parent_id, layer, page))
+        Some(PrefixKey::new(policy, row.tenant(), row.model_id(), parent_id, layer, page))
     }
 
     /// A parent that the index cannot give counts as a parent that is not known.
     fn parent(&self) -> Option<Self> {
         let row = self.view.get(&self.parent_key()?).ok()??;
-        Some(Block { view: self.view, row })
+        Some(Block::of(self.view, row))
     }
 }

@@ -1,7 +1,7 @@
 //! What became of prefixes that a planner loaded: stored beside the index and counted.
 
-use crate::ServiceError;
-use prefix_indexer_storage::IndexStore;
+use crate::{ServiceError, plan_book::SideBytes};
+use prefix_indexer_storage::{IndexReader, IndexStore};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use thiserror::Error;
@@ -78,7 +78,8 @@ pub struct OutcomeCount {
 }
 
 impl OutcomeCount {
-    pub(crate) fn add(&mut self, other: &OutcomeCount) {
+    /// Adds what others add up to.
+    pub fn add(&mut self, other: &OutcomeCount) {
         self.prefixes += other.prefixes;
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.saved_ms += other.saved_ms;
@@ -192,6 +193,14 @@ impl FeedbackLedger {
         FeedbackLedger::from_side(store.side(SIDE_FILE.0)?)
     }
 
+    /// The ledger of an index that somebody else may be writing, as of its newest generation.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn of(index: &IndexReader) -> Result<FeedbackLedger, ServiceError> {
+        FeedbackLedger::from_side(index.side(SIDE_FILE.0)?)
+    }
+
     pub(crate) fn from_side(side: Option<(u32, Vec<u8>)>) -> Result<FeedbackLedger, ServiceError> {
         let damaged = |reason| ServiceError::SideFile { name: SIDE_FILE.0, reason };
         match side {
@@ -208,9 +217,14 @@ impl FeedbackLedger {
     /// # Errors
     /// Those of writing the side file.
     pub fn save(&self, store: &mut dyn IndexStore) -> Result<(), ServiceError> {
+        let (name, version, bytes) = self.file()?;
+        Ok(store.put_side(name, version, &bytes)?)
+    }
+
+    /// The side file that the ledger is kept in.
+    pub(crate) fn file(&self) -> Result<SideBytes, ServiceError> {
         let reason = |error: serde_json::Error| ServiceError::SideFile { name: SIDE_FILE.0, reason: error.to_string() };
-        let bytes = serde_json::to_vec(self).map_err(reason)?;
-        Ok(store.put_side(SIDE_FILE.0, SIDE_FILE.1, &bytes)?)
+        Ok((SIDE_FILE.0, SIDE_FILE.1, serde_json::to_vec(self).map_err(reason)?))
     }
 
     /// Adds what another index was told.

@@ -2,11 +2,12 @@
 //!
 //! Ingestion never waits. A batch goes into a bounded queue or comes back; the writer thread takes what has queued up as one
 //! group, appends it to the log with one sync, and then answers the receipts of the group. What was appended is ranked and
-//! shown to queries at the next pause, or after some 50 milliseconds without one, several groups at once. Queries read an immutable view and meet the writer
+//! shown to queries at the next pause, or after some 50 milliseconds without one (in a large index
+//! four times as long as ranking takes), several groups at once. Queries read an immutable view and meet the writer
 //! nowhere.
 
 use crate::{
-    Metrics, Query, ServiceError, TelemetrySink, TryIngestError,
+    Metrics, PredictAfter, PredictedPrefix, Query, ServiceError, TelemetrySink, TryIngestError, predictor,
     writer::{self, Command, Reply, Writer},
 };
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
@@ -29,6 +30,8 @@ pub struct IndexerOptions {
     pub max_future: Option<Duration>,
     /// Where numbers go at every flush interval.
     pub telemetry: Vec<Box<dyn TelemetrySink>>,
+    /// Whether to learn which prefixes follow each other, for [`PrefixIndexer::predict`]: a thread, and some 20 MiB.
+    pub predict: bool,
 }
 
 impl Default for IndexerOptions {
@@ -38,6 +41,7 @@ impl Default for IndexerOptions {
             flush_interval: Duration::from_secs(5),
             max_future: Some(Duration::from_secs(300)),
             telemetry: Vec::new(),
+            predict: false,
         }
     }
 }
@@ -49,6 +53,7 @@ pub struct PrefixIndexer {
     queue: Option<Sender<Command>>,
     reader: Reader,
     metrics: Arc<Metrics>,
+    predictions: Option<Arc<predictor::Shared>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -73,7 +78,7 @@ impl Receipt {
     }
 
     /// Waits until the batch is on disk, and says what became of it. Queries see it at the next pause, at most some 50
-    /// milliseconds later, together with what came after it: for those who hand in one batch after the other, this is several
+    /// milliseconds later (or four times as long as ranking takes), together with what came after it: for those who hand in one batch after the other, this is several
     /// times as fast as [`wait`](Self::wait).
     ///
     /// # Errors
@@ -103,8 +108,9 @@ impl PrefixIndexer {
         let (spec, reader) = (store.spec().clone(), store.reader());
         let metrics = Arc::new(Metrics::new());
         let writer = Writer::new(store, commands, metrics.clone(), options);
+        let predictions = writer.predictions();
         let thread = std::thread::spawn(move || writer.run());
-        PrefixIndexer { spec, queue: Some(queue), reader, metrics, thread: Some(thread) }
+        PrefixIndexer { spec, queue: Some(queue), reader, metrics, predictions, thread: Some(thread) }
     }
 
     /// What the index's numbers mean.
@@ -215,8 +221,27 @@ impl PrefixIndexer {
         found
     }
 
+    /// The `top_k` prefixes that a tenant's next request most probably goes on from, most probable first; `model_id` leaves out those of
+    /// others. Nothing where [`IndexerOptions::predict`] is not set.
+    ///
+    /// # Errors
+    /// For a page of the index that fails its checksum.
+    pub fn predict(
+        &self,
+        tenant: &str,
+        model_id: Option<&str>,
+        after: PredictAfter<'_>,
+        top_k: usize,
+    ) -> Result<Vec<PredictedPrefix>, ServiceError> {
+        let Some(predictions) = &self.predictions else { return Ok(Vec::new()) };
+        let started = Instant::now();
+        let found = predictions.predict(&self.reader.view(), tenant, model_id, after, top_k);
+        self.metrics.predicted(started.elapsed());
+        found
+    }
+
     /// Counters and timings since the start.
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 

@@ -5,16 +5,28 @@
 //! that of events, so a plan for an old trace is judged by that trace. A loader that knows better, such as that a block came too late
 //! or had to leave early, reports it, and its word replaces what was found.
 //!
-//! The book is bounded: the oldest plans leave it first. Counts by policy stay.
+//! A plan whose horizon has ended becomes [`Experience`], which later plans are made with. The book is bounded: the oldest plans
+//! leave it first. Counts and experience stay.
 
-use crate::{FeedbackLedger, FeedbackReport, Outcome, OutcomeCount, ServiceError};
-use prefix_indexer_models::{EventBatch, KeyPolicy, Plan, PrefixKey};
-use prefix_indexer_storage::{IndexStore, View};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod followed;
 
-/// Name and format version of the book among an index's side files.
-const SIDE_FILE: (&str, u32) = ("plans", 1);
+pub use followed::PlanOutcome;
+
+use crate::{Experience, FeedbackLedger, FeedbackReport, Outcome, OutcomeCount, PlanQuery, ServiceError, habits};
+use followed::{Entry, Followed, came};
+use prefix_indexer_models::{EventBatch, Plan, PrefixKey};
+use prefix_indexer_storage::{IndexReader, IndexStore};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    ops::RangeInclusive,
+};
+
+/// Name and format version of the book among an index's side files. The first version knew no probabilities: its plans teach
+/// nothing.
+const SIDE_FILE: (&str, RangeInclusive<u32>) = ("plans", 1..=2);
+/// Likewise of the experience, which is read alone where plans are made.
+const EXPERIENCE: (&str, RangeInclusive<u32>) = ("experience", 1..=1);
 
 /// Plans that are kept.
 const KEPT_PLANS: usize = 256;
@@ -22,15 +34,22 @@ const KEPT_PLANS: usize = 256;
 /// Entries that all kept plans have together; the newest plan is kept however long it is.
 const KEPT_ENTRIES: usize = 100_000;
 
-/// Plans, newest last, and the outcomes of all plans ever by policy.
+/// Prefixes by what became of them.
+pub type Outcomes = BTreeMap<Outcome, OutcomeCount>;
+
+/// Plans, newest last, and the outcomes of all plans ever.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct PlanBook {
     plans: VecDeque<Followed>,
-    policies: BTreeMap<String, BTreeMap<Outcome, OutcomeCount>>,
+    /// By policy asked for, then by tenant.
+    #[serde(default)]
+    counts: BTreeMap<String, BTreeMap<String, Outcomes>>,
     newest_ms: u64,
-    /// Entries of open plans that wait for a use, by prefix: the number of the plan, and the place in it.
     #[serde(skip)]
-    waiting: HashMap<PrefixKey, Vec<(u64, u32)>>,
+    experience: Experience,
+    /// Entries of open plans by prefix: the number of the plan, and the place in it.
+    #[serde(skip)]
+    watched: HashMap<PrefixKey, Vec<(u64, u32)>>,
     /// Number of the first plan in `plans`.
     #[serde(skip)]
     first: u64,
@@ -39,113 +58,42 @@ pub struct PlanBook {
     version: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Followed {
-    plan_id: String,
-    /// Whose prefixes it was made of; none for all.
-    tenant: Option<String>,
-    policy: String,
-    now_ms: u64,
-    end_ms: u64,
-    open: bool,
-    entries: Vec<Entry>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Entry {
-    prefix_id: String,
-    tenant: String,
-    model_id: String,
-    bytes: u64,
-    /// What a use of it saves, where the index knows.
-    saves_ms: f64,
-    outcome: Option<Outcome>,
-}
-
-/// How a plan did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PlanOutcome {
-    /// Which plan.
-    pub plan_id: String,
-    /// The policy that chose.
-    pub policy: String,
-    /// The moment that it was made for.
-    pub now_ms: u64,
-    /// When its horizon ends.
-    pub end_ms: u64,
-    /// Whether uses still count: no event at or behind the end has come.
-    pub open: bool,
-    /// Entries planned.
-    pub planned: u64,
-    /// Bytes planned.
-    pub planned_bytes: u64,
-    /// Entries by what became of them; those still waiting are in none.
-    pub outcomes: BTreeMap<Outcome, OutcomeCount>,
-    /// Share used in time of those whose outcome is known; none before the first.
-    pub precision: Option<f64>,
-    /// Milliseconds that uses saved.
-    pub saved_ms: f64,
-    /// Bytes moved for nothing: wasted, late or evicted.
-    pub wasted_bytes: u64,
-}
-
-impl Entry {
-    fn key(&self) -> PrefixKey {
-        key(&self.tenant, &self.model_id, &self.prefix_id)
-    }
-
-    fn count(&self, outcome: Outcome) -> OutcomeCount {
-        let saved_ms = if outcome == Outcome::Used { self.saves_ms } else { 0.0 };
-        OutcomeCount { prefixes: 1, bytes: self.bytes, saved_ms }
-    }
-}
-
-/// A plan speaks of prefixes, whatever bands an index keeps.
-fn key(tenant: &str, model_id: &str, prefix_id: &str) -> PrefixKey {
-    PrefixKey::new(KeyPolicy::default(), tenant, model_id, prefix_id, 0, 0)
-}
-
 impl PlanBook {
-    /// Follows a plan that was made for a tenant, or for all. `view` says what uses save. One that is followed already is not
-    /// followed twice.
-    pub fn add(&mut self, plan: &Plan, tenant: Option<&str>, view: &View) {
-        let known = |followed: &Followed| followed.plan_id == plan.plan_id && followed.tenant.as_deref() == tenant;
+    /// Follows a plan, which answered a question. Whether it is new: one that is followed already is not followed twice.
+    pub fn add(&mut self, plan: &Plan, asked: &PlanQuery<'_>) -> bool {
+        let known =
+            |followed: &Followed| followed.plan_id == plan.plan_id && followed.tenant.as_deref() == asked.tenant;
         if self.plans.iter().any(known) {
-            return;
+            return false;
         }
-        let entries = plan.entries.iter().map(|entry| {
-            let key = PrefixKey::new(view.spec().key_policy, &entry.tenant, &entry.model_id, &entry.prefix_id, 0, 0);
-            let row = view.get(&key).ok().flatten();
-            Entry {
-                prefix_id: entry.prefix_id.to_string(),
-                tenant: entry.tenant.to_string(),
-                model_id: entry.model_id.to_string(),
-                bytes: entry.bytes,
-                saves_ms: row.map_or(0.0, |row| row.tally().avg_latency_ms()),
-                outcome: None,
-            }
-        });
-        let end_ms = plan.now_ms.saturating_add(plan.horizon_ms);
-        self.plans.push_back(Followed {
-            plan_id: plan.plan_id.clone(),
-            tenant: tenant.map(str::to_owned),
-            policy: plan.policy.clone(),
-            now_ms: plan.now_ms,
-            end_ms,
-            open: end_ms > self.newest_ms,
-            entries: entries.collect(),
-        });
-        let number = self.first + self.plans.len() as u64 - 1;
-        self.wait_for(number);
+        self.plans.push_back(Followed::new(plan, asked, self.newest_ms));
+        self.watch(self.first + self.plans.len() as u64 - 1);
         self.forget_oldest();
         self.version += 1;
+        true
     }
 
-    /// Puts the entries of an open plan among those that wait.
-    fn wait_for(&mut self, number: u64) {
-        let Some(plan) = self.plans.get((number - self.first) as usize).filter(|plan| plan.open) else { return };
-        for (place, entry) in plan.entries.iter().enumerate().filter(|(_, entry)| entry.outcome.is_none()) {
-            self.waiting.entry(entry.key()).or_default().push((number, place as u32));
+    fn plan(&mut self, number: u64) -> Option<&mut Followed> {
+        self.plans.get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    }
+
+    /// Looks out for the entries of a plan, if it is open.
+    fn watch(&mut self, number: u64) {
+        let Some(plan) = self.plan(number).filter(|plan| plan.open) else { return };
+        let keys: Vec<PrefixKey> = plan.entries.iter().map(Entry::key).collect();
+        for (key, place) in keys.into_iter().zip(0..) {
+            self.watched.entry(key).or_default().push((number, place));
+        }
+    }
+
+    fn stop_watching(&mut self, number: u64, entries: &[PrefixKey]) {
+        for key in entries {
+            if let Some(places) = self.watched.get_mut(key) {
+                places.retain(|(plan, _)| *plan != number);
+                if places.is_empty() {
+                    self.watched.remove(key);
+                }
+            }
         }
     }
 
@@ -154,66 +102,83 @@ impl PlanBook {
         while self.plans.len() > 1 && (self.plans.len() > KEPT_PLANS || entries > KEPT_ENTRIES) {
             let Some(gone) = self.plans.pop_front() else { return };
             entries -= gone.entries.len();
-            let number = self.first;
+            if gone.open {
+                let keys: Vec<PrefixKey> = gone.entries.iter().map(Entry::key).collect();
+                self.stop_watching(self.first, &keys);
+            }
             self.first += 1;
-            for key in gone.entries.iter().map(Entry::key) {
-                self.stop_waiting(&key, |(plan, _)| *plan == number);
-            }
-        }
-    }
-
-    fn stop_waiting(&mut self, key: &PrefixKey, done: impl Fn(&(u64, u32)) -> bool) {
-        if let Some(waiting) = self.waiting.get_mut(key) {
-            waiting.retain(|place| !done(place));
-            if waiting.is_empty() {
-                self.waiting.remove(key);
-            }
         }
     }
 
     /// Matches events that are being counted, and tells `ledger` what became of entries. An event costs a digest while a plan is
     /// open, and nothing otherwise.
     pub fn observe(&mut self, events: &EventBatch, ledger: &mut FeedbackLedger) {
-        let newest_ms = events.timestamps_ms().iter().copied().max().unwrap_or(0);
-        if !self.waiting.is_empty() {
+        if self.plans.iter().any(|plan| plan.open) {
+            self.count_uses(events);
             for event in events.iter() {
-                let key = key(event.tenant, event.model_id, event.prefix_id);
-                let Some(places) = self.waiting.get(&key) else { continue };
+                let key = habits::name(event.tenant, event.model_id, event.prefix_id);
+                let Some(places) = self.watched.get(&key) else { continue };
                 for (number, place) in places.clone() {
-                    let plan = self.plans.get((number - self.first) as usize);
-                    if plan.is_some_and(|plan| (plan.now_ms..plan.end_ms).contains(&event.timestamp_ms)) {
+                    let plan = self.plan(number).filter(|plan| plan.horizon().contains(&event.timestamp_ms));
+                    if let Some(plan) = plan {
+                        plan.hits += 1;
                         self.settle(number, place, Outcome::Used, ledger);
                     }
                 }
             }
         }
+        let newest_ms = events.timestamps_ms().iter().copied().max().unwrap_or(0);
         if newest_ms > self.newest_ms {
             self.newest_ms = newest_ms;
             self.close(ledger);
         }
     }
 
+    /// Counts the uses that each open plan could have planned for.
+    fn count_uses(&mut self, events: &EventBatch) {
+        let mut times: BTreeMap<(&str, &str), Vec<u64>> = BTreeMap::new();
+        for event in events.iter() {
+            times.entry((event.tenant, event.model_id)).or_default().push(event.timestamp_ms);
+        }
+        times.values_mut().for_each(|times| times.sort_unstable());
+        for plan in self.plans.iter_mut().filter(|plan| plan.open) {
+            let horizon = plan.horizon();
+            let asked = times.iter().filter(|((tenant, model_id), _)| plan.asks_for(tenant, model_id));
+            let within = asked.map(|(_, times)| {
+                let before = |end_ms| times.partition_point(|&time_ms| time_ms < end_ms);
+                before(horizon.end) - before(horizon.start)
+            });
+            plan.uses += within.sum::<usize>() as u64;
+        }
+    }
+
     /// Closes the plans whose horizon has ended: what was not used was planned in vain.
     fn close(&mut self, ledger: &mut FeedbackLedger) {
-        for index in 0..self.plans.len() {
-            let Some(plan) = self.plans.get_mut(index) else { return };
-            if plan.open && plan.end_ms <= self.newest_ms {
-                plan.open = false;
-                let places = plan.entries.len() as u32;
-                for place in 0..places {
-                    self.settle(self.first + index as u64, place, Outcome::Wasted, ledger);
-                }
+        for number in self.first..self.first + self.plans.len() as u64 {
+            let newest_ms = self.newest_ms;
+            let Some(plan) = self.plan(number).filter(|plan| plan.open && plan.horizon().end <= newest_ms) else {
+                continue;
+            };
+            plan.open = false;
+            let keys: Vec<PrefixKey> = plan.entries.iter().map(Entry::key).collect();
+            for place in 0..keys.len() as u32 {
+                self.settle(number, place, Outcome::Wasted, ledger);
             }
+            self.stop_watching(number, &keys);
+            if let Some(plan) = self.plans.get((number - self.first) as usize) {
+                plan.judged(|judged| self.experience.learn(judged));
+            }
+            self.version += 1;
         }
     }
 
     /// Gives an entry that has none its outcome.
     fn settle(&mut self, number: u64, place: u32, outcome: Outcome, ledger: &mut FeedbackLedger) {
-        let Some(plan) = self.plans.get_mut((number - self.first) as usize) else { return };
+        let newest_ms = self.newest_ms;
+        let Some(plan) = self.plan(number) else { return };
         let Some(entry) = plan.entries.get_mut(place as usize).filter(|entry| entry.outcome.is_none()) else { return };
         entry.outcome = Some(outcome);
         let count = entry.count(outcome);
-        self.policies.entry(plan.policy.clone()).or_default().entry(outcome).or_default().add(&count);
         ledger.add(FeedbackReport {
             prefix_id: entry.prefix_id.clone(),
             tenant: entry.tenant.clone(),
@@ -222,30 +187,28 @@ impl PlanBook {
             plan_id: Some(plan.plan_id.clone()),
             bytes: count.bytes,
             saved_ms: count.saved_ms,
-            timestamp_ms: Some(self.newest_ms),
+            timestamp_ms: Some(newest_ms),
         });
-        let key = entry.key();
-        self.stop_waiting(&key, |waiting| *waiting == (number, place));
+        let (policy, tenant) = (plan.policy.clone(), entry.tenant.clone());
+        self.counts.entry(policy).or_default().entry(tenant).or_default().entry(outcome).or_default().add(&count);
         self.version += 1;
     }
 
     /// Takes a loader's report. Where it names a plan's entry, that has its outcome from now on, and is counted once.
     pub fn report(&mut self, report: FeedbackReport, ledger: &mut FeedbackLedger) {
+        self.version += 1;
         let same = |entry: &Entry| {
             entry.prefix_id == report.prefix_id && entry.tenant == report.tenant && entry.model_id == report.model_id
         };
-        let plans = self.plans.iter().enumerate().rev();
-        let mut named = plans.filter(|(_, plan)| Some(&plan.plan_id) == report.plan_id.as_ref());
-        let found = named.find_map(|(index, plan)| Some((index, plan.entries.iter().position(same)?)));
-        let Some((index, place)) = found else {
-            self.version += 1;
-            return ledger.add(report);
-        };
-        let number = self.first + index as u64;
-        let Some(plan) = self.plans.get_mut(index) else { return };
+        let mut named = self.plans.iter_mut().rev().filter(|plan| Some(&plan.plan_id) == report.plan_id.as_ref());
+        let found = named.find_map(|plan| {
+            let place = plan.entries.iter().position(same)?;
+            Some((plan, place))
+        });
+        let Some((plan, place)) = found else { return ledger.add(report) };
         let Some(entry) = plan.entries.get_mut(place) else { return };
         let before = entry.outcome.replace(report.outcome);
-        let counts = self.policies.entry(plan.policy.clone()).or_default();
+        let counts = self.counts.entry(plan.policy.clone()).or_default().entry(entry.tenant.clone()).or_default();
         if let Some(before) = before {
             let count = entry.count(before);
             counts.entry(before).or_default().remove(&count);
@@ -257,41 +220,32 @@ impl PlanBook {
         }
         let count = entry.count(report.outcome);
         counts.entry(report.outcome).or_default().add(&count);
-        let key = entry.key();
+        let after = report.outcome;
         ledger.add(FeedbackReport { bytes: count.bytes, saved_ms: count.saved_ms, ..report });
-        self.stop_waiting(&key, |waiting| *waiting == (number, place as u32));
-        self.version += 1;
+        // What an open plan teaches is learned when it ends.
+        if let Some(before) = before.filter(|_| !plan.open) {
+            let change = |of: fn(Outcome) -> bool| i8::from(of(after)) - i8::from(of(before));
+            let (came, used) =
+                (change(|outcome| came(outcome) == Some(true)), change(|outcome| outcome == Outcome::Used));
+            plan.judged(|judged| self.experience.amend(judged, came, used));
+        }
     }
 
     /// How a plan did, if it is kept and `visible` allows whose it is.
     pub fn outcome(&self, plan_id: &str, visible: impl Fn(Option<&str>) -> bool) -> Option<PlanOutcome> {
         let mut plans = self.plans.iter().rev();
         let plan = plans.find(|plan| plan.plan_id == plan_id && visible(plan.tenant.as_deref()))?;
-        let mut outcomes: BTreeMap<Outcome, OutcomeCount> = BTreeMap::new();
-        for entry in &plan.entries {
-            if let Some(outcome) = entry.outcome {
-                outcomes.entry(outcome).or_default().add(&entry.count(outcome));
-            }
-        }
-        let wasted = outcomes.iter().filter(|(outcome, _)| **outcome != Outcome::Used);
-        Some(PlanOutcome {
-            plan_id: plan.plan_id.clone(),
-            policy: plan.policy.clone(),
-            now_ms: plan.now_ms,
-            end_ms: plan.end_ms,
-            open: plan.open,
-            planned: plan.entries.len() as u64,
-            planned_bytes: plan.entries.iter().map(|entry| entry.bytes).fold(0, u64::saturating_add),
-            precision: crate::feedback::precision(&outcomes),
-            saved_ms: outcomes.get(&Outcome::Used).map_or(0.0, |used| used.saved_ms),
-            wasted_bytes: wasted.map(|(_, count)| count.bytes).fold(0, u64::saturating_add),
-            outcomes,
-        })
+        Some(plan.outcome())
     }
 
-    /// Outcomes by policy, of all plans that were ever followed.
-    pub fn policies(&self) -> &BTreeMap<String, BTreeMap<Outcome, OutcomeCount>> {
-        &self.policies
+    /// Outcomes by policy asked for and tenant, of all plans that were ever followed.
+    pub fn counts(&self) -> &BTreeMap<String, BTreeMap<String, Outcomes>> {
+        &self.counts
+    }
+
+    /// What plans were worth, against what they had promised.
+    pub fn experience(&self) -> &Experience {
+        &self.experience
     }
 
     /// Counts up with every change that [`save`](Self::save) would keep.
@@ -302,42 +256,94 @@ impl PlanBook {
     /// The book kept with an index; an empty one where there is none.
     ///
     /// # Errors
-    /// When the side file is damaged or of another version.
+    /// When a side file is damaged or of another version.
     pub fn load(store: &dyn IndexStore) -> Result<PlanBook, ServiceError> {
-        let damaged = |reason| ServiceError::SideFile { name: SIDE_FILE.0, reason };
-        let mut book: PlanBook = match store.side(SIDE_FILE.0)? {
-            None => PlanBook::default(),
-            Some((version, bytes)) if version == SIDE_FILE.1 => {
-                serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?
-            }
-            Some((version, _)) => {
-                return Err(damaged(format!("version {version}; this program reads {}", SIDE_FILE.1)));
-            }
-        };
-        (0..book.plans.len() as u64).for_each(|number| book.wait_for(number));
+        let mut book: PlanBook = read(&SIDE_FILE, store.side(SIDE_FILE.0)?)?;
+        book.experience = read(&EXPERIENCE, store.side(EXPERIENCE.0)?)?;
+        (0..book.plans.len() as u64).for_each(|number| book.watch(number));
         Ok(book)
+    }
+
+    /// The book and the ledger that it writes to, as bytes: for those who have the store for a moment only.
+    ///
+    /// # Errors
+    /// When they cannot be written as JSON, which does not happen.
+    pub fn written(&self, ledger: &FeedbackLedger) -> Result<Written, ServiceError> {
+        Ok(Written([self.files()?.as_slice(), &[ledger.file()?]].concat()))
+    }
+
+    fn files(&self) -> Result<[SideBytes; 2], ServiceError> {
+        let write = |(name, versions): &(&'static str, RangeInclusive<u32>), bytes: serde_json::Result<Vec<u8>>| {
+            let bytes = bytes.map_err(|error| ServiceError::SideFile { name, reason: error.to_string() })?;
+            Ok::<SideBytes, ServiceError>((*name, *versions.end(), bytes))
+        };
+        Ok([write(&SIDE_FILE, serde_json::to_vec(self))?, write(&EXPERIENCE, serde_json::to_vec(&self.experience))?])
     }
 
     /// Keeps the book with an index, durable with its next flush.
     ///
     /// # Errors
-    /// Those of writing the side file.
+    /// Those of writing the side files.
     pub fn save(&self, store: &mut dyn IndexStore) -> Result<(), ServiceError> {
-        let reason = |error: serde_json::Error| ServiceError::SideFile { name: SIDE_FILE.0, reason: error.to_string() };
-        Ok(store.put_side(SIDE_FILE.0, SIDE_FILE.1, &serde_json::to_vec(self).map_err(reason)?)?)
+        Written(self.files()?.to_vec()).put(store)
     }
 
-    /// Removes what is kept of a tenant or model.
+    /// Removes what is kept of a tenant or model. Counts are by tenant, so those of a model alone stay.
     pub(crate) fn forget(&mut self, tenant: Option<&str>, model_id: Option<&str>) {
         let gone = |entry: &Entry| {
             tenant.is_none_or(|tenant| tenant == entry.tenant) && model_id.is_none_or(|model| model == entry.model_id)
         };
         self.plans.iter_mut().for_each(|plan| plan.entries.retain(|entry| !gone(entry)));
-        if model_id.is_none() {
-            self.plans.retain(|plan| plan.tenant.is_none() || plan.tenant.as_deref() != tenant);
+        if let (Some(tenant), None) = (tenant, model_id) {
+            self.plans.retain(|plan| plan.tenant.as_deref() != Some(tenant));
+            self.counts.values_mut().for_each(|tenants| drop(tenants.remove(tenant)));
         }
-        self.waiting.clear();
-        (self.first..self.first + self.plans.len() as u64).for_each(|number| self.wait_for(number));
+        self.watched.clear();
+        (self.first..self.first + self.plans.len() as u64).for_each(|number| self.watch(number));
         self.version += 1;
+    }
+}
+
+/// Name, version and bytes of a side file.
+pub(crate) type SideBytes = (&'static str, u32, Vec<u8>);
+
+/// Side files that are yet to be put beside an index.
+#[derive(Debug)]
+pub struct Written(Vec<SideBytes>);
+
+impl Written {
+    /// Keeps them with an index, durable with its next flush.
+    ///
+    /// # Errors
+    /// Those of writing the side files.
+    pub fn put(&self, store: &mut dyn IndexStore) -> Result<(), ServiceError> {
+        for (name, version, bytes) in &self.0 {
+            store.put_side(name, *version, bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// What earlier plans of an index were worth; nothing where there were none.
+///
+/// # Errors
+/// When the side file is damaged or of another version.
+pub fn experience(index: &IndexReader) -> Result<Experience, ServiceError> {
+    read(&EXPERIENCE, index.side(EXPERIENCE.0)?)
+}
+
+fn read<T: Default + DeserializeOwned>(
+    (name, versions): &(&'static str, RangeInclusive<u32>),
+    side: Option<(u32, Vec<u8>)>,
+) -> Result<T, ServiceError> {
+    let damaged = |reason| ServiceError::SideFile { name, reason };
+    match side {
+        None => Ok(T::default()),
+        Some((version, bytes)) if versions.contains(&version) => {
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))
+        }
+        Some((version, _)) => {
+            Err(damaged(format!("version {version}; this program reads {} to {}", versions.start(), versions.end())))
+        }
     }
 }

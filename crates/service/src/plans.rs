@@ -12,13 +12,13 @@ mod likelihood;
 
 pub use likelihood::plan_policies;
 
-use crate::{ActiveSet, ServiceError};
+use crate::{ActiveSet, Experience, ServiceError};
 use blocks::Pool;
 use prefix_indexer_analytics::{
     Model,
     planner::{Block, Limits, choose},
 };
-use prefix_indexer_models::{MAX_INTEGER, Plan};
+use prefix_indexer_models::{MAX_INTEGER, Plan, PrefixKey};
 use prefix_indexer_storage::{Scope, View};
 
 /// Tokens in a page of KV memory where nobody says otherwise: the block size that vLLM starts with.
@@ -51,6 +51,11 @@ pub struct PlanQuery<'a> {
     pub page_tokens: u64,
     /// Most bytes of a tenant.
     pub quotas: &'a [(String, u64)],
+    /// What earlier plans were worth, against what they promised.
+    pub experience: Option<&'a Experience>,
+    /// Whether each layer and page band of a prefix is an object of its own, because the keys of objects name layers or pages.
+    /// Otherwise the bands of a prefix are one block.
+    pub bands: bool,
 }
 
 impl<'a> PlanQuery<'a> {
@@ -69,6 +74,8 @@ impl<'a> PlanQuery<'a> {
             prefill_us_per_token: None,
             page_tokens: PAGE_TOKENS,
             quotas: &[],
+            experience: None,
+            bands: false,
         }
     }
 
@@ -113,7 +120,7 @@ impl<'a> PlanQuery<'a> {
     pub fn run(&self, view: &View, learned: Option<&Model>) -> Result<Plan, ServiceError> {
         self.check()?;
         let now_ms = self.now_ms.unwrap_or(0).min(MAX_INTEGER).max(view.newest_ms());
-        let policy = likelihood::Policy::by_name(self.policy, &view.spec().ladder, learned)?;
+        let policy = likelihood::Policy::of(self, &view.spec().ladder, learned)?;
         let mut candidates = candidates::find(self, view, &policy.orders(&view.spec().ladder, self.horizon_ms))?;
         let mut pool = Pool::new(self, &mut candidates, view.spec());
         let other_uses = policy.judge(&mut pool.blocks, &candidates, view.spec(), [now_ms, self.horizon_ms]);
@@ -125,6 +132,25 @@ impl<'a> PlanQuery<'a> {
         let places = pool.places();
         let blocks: Vec<Block> = pool.blocks.iter().map(|block| block.for_planner(&places)).collect();
         let selection = choose(&blocks, &limits);
-        Ok(document::write(self, now_ms, &candidates, &pool, &selection, (policy.why, other_uses)))
+        Ok(document::write(self, now_ms, &candidates, &pool, &selection, &policy, other_uses))
+    }
+
+    /// The rows of an index in the order of the policy, each with the probability that it is used within the horizon: of the
+    /// rankings that the policy looks at so many rows together. No budget bounds them, and bands stay apart.
+    pub(crate) fn probabilities(
+        &self,
+        view: &View,
+        learned: Option<&Model>,
+        rows: usize,
+    ) -> Result<Vec<(PrefixKey, f64)>, ServiceError> {
+        let query = PlanQuery { budget_bytes: MAX_INTEGER, bands: true, ..self.clone() };
+        query.check()?;
+        let now_ms = query.now_ms.unwrap_or(0).min(MAX_INTEGER).max(view.newest_ms());
+        let policy = likelihood::Policy::of(&query, &view.spec().ladder, learned)?;
+        let orders = policy.orders(&view.spec().ladder, query.horizon_ms);
+        let mut candidates = candidates::heads(&query, view, &orders, rows)?;
+        let mut pool = Pool::new(&query, &mut candidates, view.spec());
+        policy.judge(&mut pool.blocks, &candidates, view.spec(), [now_ms, query.horizon_ms]);
+        Ok(pool.blocks.iter().map(|block| (block.key, block.estimate.probability)).collect())
     }
 }

@@ -3,7 +3,10 @@
 //! A group of batches is acknowledged when it is on disk. Ranking it for queries costs more than a sync, and hardly more for
 //! several groups than for one, so that waits for a pause, though not for long.
 
-use crate::{FeedbackLedger, IndexerOptions, Metrics, Outcome, TelemetrySink, measure};
+use crate::{
+    FeedbackLedger, IndexerOptions, Metrics, Outcome, TelemetrySink, measure,
+    predictor::{self, Predictor},
+};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use prefix_indexer_analytics::PlanPrecision;
 use prefix_indexer_storage::{Appended, Batch, IndexStore, StorageError};
@@ -16,9 +19,12 @@ use std::{
 /// Events that one group commit takes at most, so that the first batch does not wait long for the last.
 const GROUP_EVENTS: usize = 64 * 1024;
 
-/// How long what is on disk may wait before queries see it, beside the time to rank it. In that time a busy writer appends some
-/// 50,000 events, and ranks them in a third of it; ten groups ranked one by one would take several times as long.
+/// How long what is on disk may wait before queries see it, beside the time to rank it.
 const SHOWN_WITHIN: Duration = Duration::from_millis(50);
+
+/// As many times as long as ranking took the last time a busy writer goes on before it ranks again: ranking takes a fifth of its
+/// time at most. It costs hardly more for many events than for some, since the same prefixes come again.
+const SHOWING: u32 = 4;
 
 /// A queue that stays empty for this long is a pause.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -50,10 +56,13 @@ pub(crate) struct Writer {
     flush_interval: Duration,
     max_future: Option<Duration>,
     telemetry: Vec<Box<dyn TelemetrySink>>,
+    predictor: Option<Predictor>,
     /// Whether the log holds what segments do not.
     dirty: bool,
     /// Appended, and not yet shown to queries.
     unseen: Option<Unseen>,
+    /// How long it took to show what was shown last.
+    showing: Duration,
     /// Age of the newest event of the newest group when it was counted.
     lag_ms: Option<u64>,
 }
@@ -73,9 +82,26 @@ impl Writer {
         metrics: Arc<Metrics>,
         options: IndexerOptions,
     ) -> Writer {
-        let IndexerOptions { flush_interval, max_future, telemetry, .. } = options;
+        let IndexerOptions { flush_interval, max_future, telemetry, predict, .. } = options;
         let dirty = store.status().log_bytes > 0;
-        Writer { store, commands, metrics, flush_interval, max_future, telemetry, dirty, unseen: None, lag_ms: None }
+        let predictor = predict.then(|| Predictor::start(store.as_ref(), metrics.clone()));
+        Writer {
+            store,
+            commands,
+            metrics,
+            flush_interval,
+            max_future,
+            telemetry,
+            predictor,
+            dirty,
+            unseen: None,
+            showing: Duration::ZERO,
+            lag_ms: None,
+        }
+    }
+
+    pub(crate) fn predictions(&self) -> Option<Arc<predictor::Shared>> {
+        self.predictor.as_ref().map(Predictor::shared)
     }
 
     pub(crate) fn run(mut self) {
@@ -97,6 +123,9 @@ impl Writer {
                 self.report();
                 next_flush = Instant::now() + self.flush_interval;
             }
+        }
+        if let Some(predictor) = &mut self.predictor {
+            predictor.finish();
         }
         self.flush();
         self.report();
@@ -149,16 +178,20 @@ impl Writer {
                 self.metrics.appended(started.elapsed(), &outcomes);
                 let now = Instant::now();
                 let unseen = self.unseen.get_or_insert_with(|| Unseen {
-                    latest: now + SHOWN_WITHIN,
+                    latest: now + SHOWN_WITHIN.max(SHOWING * self.showing),
                     after_pause: now,
                     waiting: Vec::new(),
                 });
                 unseen.after_pause = now + PAUSE;
-                for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                for (reply, &outcome) in replies.into_iter().zip(&outcomes) {
                     if let Some(Reply { answer, show }) = reply {
                         answer(Ok(outcome));
                         unseen.waiting.extend(show);
                     }
+                }
+                if let Some(predictor) = &self.predictor {
+                    let counted = batches.into_iter().zip(outcomes).filter(|(_, outcome)| outcome.events > 0);
+                    counted.for_each(|(batch, _)| predictor.offer(batch.events));
                 }
             }
             Err(error) => {
@@ -174,9 +207,11 @@ impl Writer {
     /// Shows queries what was appended, and says so to those who wait for it.
     fn show(&mut self) {
         if let Some(unseen) = self.unseen.take() {
+            let started = Instant::now();
             if let Err(error) = self.store.publish() {
                 tracing::error!(%error, "what was appended is durable, but not shown before the next flush");
             }
+            self.showing = started.elapsed();
             drop(unseen);
         }
     }
@@ -196,6 +231,12 @@ impl Writer {
     }
 
     fn flush(&mut self) {
+        if let Some(predictor) = &self.predictor {
+            match predictor.keep(self.store.as_mut()) {
+                Ok(kept) => self.dirty |= kept,
+                Err(error) => tracing::error!(%error, "what was learned about next requests was not written"),
+            }
+        }
         if self.dirty {
             match self.store.flush() {
                 Ok(()) => (self.dirty, self.unseen) = (false, None),

@@ -3,8 +3,8 @@
 
 use prefix_indexer_analytics::{NextLimits, Presence};
 use prefix_indexer_models::{EventBatch, KeyPolicy, PrefixEvent, PrefixKey};
-use prefix_indexer_prefetch::{Ask, CandidateSource, Candidates};
-use prefix_indexer_service::{IndexCandidates, IndexerOptions, PrefixIndexer};
+use prefix_indexer_prefetch::{Ask, CandidateSource, Candidates, Evidence};
+use prefix_indexer_service::{FeedbackLedger, IndexCandidates, IndexerOptions, PrefixIndexer};
 use prefix_indexer_storage::{OpenOptions, StoreKind, open};
 use std::{path::Path, sync::Arc};
 
@@ -44,7 +44,7 @@ fn key(model: &str, name: &str) -> PrefixKey {
 
 fn ask(policy: &str) -> Ask<'_> {
     let limits = NextLimits { wanted: 10, scan_limit: 1_000 };
-    Ask { policy, active_model: None, now_ms: 0, limits, min_score: f64::NEG_INFINITY }
+    Ask { policy, active_model: None, now_ms: 0, horizon_ms: 5 * MINUTE, limits, min_score: f64::NEG_INFINITY }
 }
 
 fn names(candidates: &Candidates) -> Vec<&str> {
@@ -93,6 +93,42 @@ fn policies_rank_and_chains_stay_whole() {
 }
 
 #[test]
+fn every_policy_of_the_list_gives_candidates() {
+    let (indexer, source) = index();
+    for policy in IndexCandidates::policies(indexer.spec()) {
+        let found = source.next(&ask(&policy), &all).unwrap();
+        assert_eq!((found.chosen.len(), found.scored), (5, 5), "{policy}");
+        let place = |name| names(&found).iter().position(|found| *found == name).unwrap();
+        assert!(place("root") < place("middle") && place("middle") < place("leaf"), "{policy}");
+        let scores = |found: &Candidates| found.chosen.iter().map(|one| one.block.score).collect::<Vec<_>>();
+        if ["auto", "reuse"].contains(&policy.as_str()) {
+            assert!(scores(&found).iter().all(|score| (0.0..=1.0).contains(score)), "{policy}: {:?}", scores(&found));
+        }
+        // An ancestor has the score of what needs it.
+        assert!(scores(&found).is_sorted_by(|a, b| a >= b), "{policy}: {:?}", scores(&found));
+        let best = found.chosen[0].block.score;
+        let chosen = source.next(&Ask { min_score: best, ..ask(&policy) }, &all).unwrap().chosen;
+        assert!(!chosen.is_empty() && chosen.iter().all(|one| one.block.score >= best), "{policy}");
+    }
+}
+
+#[test]
+fn a_ranking_that_costs_is_kept_for_ten_seconds() {
+    let views = Arc::new(std::sync::Mutex::new(index().0.snapshot()));
+    let asked = Arc::clone(&views);
+    let source = IndexCandidates::new(move || Arc::clone(&asked.lock().unwrap()));
+    let now_ms = 40 * MINUTE;
+    let scored = |now_ms| source.next(&Ask { now_ms, ..ask("most-frequent") }, &all).unwrap();
+    assert_eq!(scored(now_ms).scored, 5);
+    let store = open(StoreKind::Memory, Path::new("memory"), OpenOptions::default()).unwrap();
+    *views.lock().unwrap() = PrefixIndexer::start(store, IndexerOptions::default()).snapshot();
+    // What the index has lost since is left out.
+    let kept = scored(now_ms + 9_999);
+    assert_eq!((kept.scored, kept.chosen.len()), (5, 0));
+    assert_eq!(scored(now_ms + 10_000).scored, 0);
+}
+
+#[test]
 fn unknown_policies_are_told_what_there_is() {
     let (_indexer, source) = index();
     for (policy, expect) in [("hottest", "most-recent"), ("decay-7m", "1m,5m,20m,1h,6h")] {
@@ -108,4 +144,21 @@ fn uses_are_listed_newest_first() {
     assert_eq!(used.iter().map(|block| block.key).collect::<Vec<_>>(), [key("m", "late")]);
     assert_eq!((used[0].at_ms, used[0].first_ms, used[0].latency_ms), (40 * MINUTE, 40 * MINUTE, 2.5));
     assert_eq!(source.used_since(0, 3).unwrap().len(), 3);
+}
+
+#[test]
+fn what_was_reported_is_there_for_adaptive_control() {
+    let (_indexer, source) = index();
+    assert_eq!(source.reported().unwrap(), Evidence::default());
+    let source = source.with_feedback(|| {
+        let mut ledger = FeedbackLedger::default();
+        let report = |outcome: &str| {
+            format!(r#"{{"prefix_id":"p","tenant":"t","model_id":"m","outcome":"{outcome}","bytes":10,"saved_ms":2}}"#)
+        };
+        let file = ["used", "used", "wasted", "late", "evicted"].map(report).join("\n");
+        ledger.add_file(&file).unwrap();
+        Ok(ledger)
+    });
+    let expect = Evidence { used: 2, wasted: 1, late: 1, evicted: 1, saved_ms: 4.0, wasted_bytes: 20 };
+    assert_eq!(source.reported().unwrap(), expect);
 }

@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// Memory that dirty prefixes may take before they are flushed.
 const DIRTY_BYTES: usize = 64 << 20;
 
-/// Events that wait to be shown together, at most: ranking them in one go is cheaper by half, and takes some 10 milliseconds.
-const UNSEEN_EVENTS: usize = 1 << 16;
+/// Events that wait to be shown together, at most: bounds the memory that remembers which prefixes they touched.
+const UNSEEN_EVENTS: usize = 1 << 18;
 
 /// Where a store keeps what it counts.
 pub(crate) trait Medium: Send {
@@ -372,4 +372,72 @@ fn add_totals(tables: &mut [PrefixTable], older: &View) -> Result<(u64, u64), St
         conflicts = conflicts.wrapping_add(table.parent_conflicts());
     }
     Ok((all as u64 - known, conflicts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::Live;
+    use prefix_indexer_models::PrefixEvent;
+    use std::{io, path::PathBuf};
+
+    /// Keeps nothing; its second sync fails.
+    #[derive(Default)]
+    struct Unsyncable {
+        syncs: usize,
+    }
+
+    impl Medium for Unsyncable {
+        fn log(&mut self, _group: &[Accepted<'_>]) -> Result<(), StorageError> {
+            Ok(())
+        }
+
+        fn finish_log(&mut self) -> Result<(), StorageError> {
+            self.syncs += 1;
+            let source = io::Error::other("the disk is gone");
+            let failed = StorageError::Io { action: "cannot sync", path: PathBuf::from("log"), source };
+            if self.syncs == 2 { Err(failed) } else { Ok(()) }
+        }
+
+        fn log_bytes(&self) -> u64 {
+            0
+        }
+
+        fn commit(&mut self, next: Next<'_>) -> Result<Vec<Arc<Segment>>, StorageError> {
+            Ok(next.flushed.segments().to_vec())
+        }
+
+        fn maintain(&mut self, _flushed: &View) -> Result<Option<Vec<Arc<Segment>>>, StorageError> {
+            Ok(None)
+        }
+
+        fn side(&self, _name: &str) -> Result<Option<(u32, Vec<u8>)>, StorageError> {
+            Ok(None)
+        }
+
+        fn extent(&self, _view: &View) -> Extent {
+            Extent { bytes: 0, generation: 0 }
+        }
+    }
+
+    #[test]
+    fn what_a_failed_sync_leaves_unknown_is_neither_shown_nor_committed() {
+        let live = Live::new(IndexSpec::default(), Vec::new()).unwrap();
+        let core = Core::new(live, Seen::default(), Vec::new(), Counters::default());
+        let mut store = LiveStore::new(core, Unsyncable::default(), Retention::default()).unwrap();
+        let batch = |prefix_id: &str| {
+            let event = PrefixEvent { prefix_id: prefix_id.to_owned(), ..PrefixEvent::default() };
+            Batch::from([event].into_iter().collect::<EventBatch>())
+        };
+        store.append(&[batch("a")]).unwrap();
+        store.publish().unwrap();
+        let error = store.append(&[batch("b")]).unwrap_err();
+        assert!(error.to_string().contains("cannot sync"), "{error}");
+        for refused in [store.append(&[batch("c")]).map(drop), store.publish(), store.flush(), store.compact()] {
+            let refused = refused.unwrap_err();
+            assert!(matches!(refused, StorageError::Halted { .. }), "{refused}");
+            assert!(refused.to_string().contains("the disk is gone"), "{refused}");
+        }
+        assert_eq!(store.reader().view().len(), 1, "readers stay with what was acknowledged");
+    }
 }

@@ -462,4 +462,27 @@ mod tests {
         assert!(bodies.is_empty());
         assert_eq!(end.torn, Some((path, HEADER_BYTES as u64)));
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_sync_that_fails_stops_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = writer(dir.path());
+        append(&mut log, &["a"]);
+        let stage = |log: &mut LogWriter| {
+            log.stage(|out| {
+                out.push(b'b');
+                Ok(())
+            })
+            .unwrap();
+            log.begin()
+        };
+        stage(&mut log).unwrap();
+        // A pipe cannot be synced.
+        let (_reader, pipe) = io::pipe().unwrap();
+        log.file = Arc::new(File::from(std::os::fd::OwnedFd::from(pipe)));
+        assert!(log.finish().unwrap_err().to_string().contains("cannot sync"));
+        assert!(matches!(stage(&mut log), Err(StorageError::Halted { .. })));
+        assert_eq!(log.next(), 2, "nobody knows whether the second record is there");
+    }
 }

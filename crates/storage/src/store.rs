@@ -114,7 +114,7 @@ pub trait IndexStore: Send {
     fn reader(&self) -> Reader;
 
     /// Counts batches. When it returns, all of them are durable (one sync for the group). A batch whose id is remembered adds
-    /// nothing. Queries see the events after the next [`publish`](Self::publish), or when 65,536 wait for it.
+    /// nothing. Queries see the events after the next [`publish`](Self::publish), or when 262,144 wait for it.
     ///
     /// # Errors
     /// A failed write leaves nothing of the group acknowledged; batches acknowledged before stay.

@@ -1,6 +1,6 @@
 //! The tenants and models of one piece, each pair with its number.
 
-use crate::words::load;
+use crate::words::{load, load_two};
 use prefix_indexer_models::Span;
 
 /// Places of the hash index: a power of two.
@@ -24,7 +24,12 @@ pub(crate) struct Scopes {
     /// Position in `known` plus one; 0 is free.
     places: [u16; PLACES],
     known: Vec<Scope>,
+    /// The pair that was asked for last, if it is of short names: the blocks of a request follow each other.
+    last: Option<([(u128, usize); 2], u32)>,
 }
+
+/// Bytes of a short name.
+const SHORT: usize = 16;
 
 struct Scope {
     starts: [[u64; 3]; 2],
@@ -35,7 +40,7 @@ struct Scope {
 
 impl Scopes {
     pub(crate) fn new() -> Scopes {
-        Scopes { places: [0; PLACES], known: Vec::new() }
+        Scopes { places: [0; PLACES], known: Vec::new(), last: None }
     }
 
     /// The number of a pair; `new` gives one that is not known its number.
@@ -47,6 +52,19 @@ impl Scopes {
         model_id: Span,
         new: impl FnOnce() -> u32,
     ) -> u32 {
+        let names = [strings.short(tenant), strings.short(model_id)];
+        if let Some((last, number)) = self.last
+            && last == names
+        {
+            return number;
+        }
+        let number = self.find(strings, tenant, model_id, new);
+        self.last = (names[0].1.max(names[1].1) <= SHORT).then_some((names, number));
+        number
+    }
+
+    #[inline(never)]
+    fn find(&mut self, strings: Strings<'_>, tenant: Span, model_id: Span, new: impl FnOnce() -> u32) -> u32 {
         let starts = [strings.start(tenant), strings.start(model_id)];
         let mut place = home(starts);
         while let Some(at) = self.places[place].checked_sub(1) {
@@ -93,6 +111,14 @@ impl<'a> Strings<'a> {
             None => (self.text, start),
             Some(start) => (self.behind, start),
         }
+    }
+
+    /// The first [`SHORT`] bytes of a string, and the length of all of it.
+    #[inline]
+    fn short(self, span: Span) -> (u128, usize) {
+        let ((bytes, at), length) = (self.place(span), length(span));
+        let mask = u128::MAX.checked_shr(8 * SHORT.saturating_sub(length) as u32).unwrap_or(0);
+        (load_two(bytes, at) & mask, length)
     }
 
     /// The first [`START`] bytes of a string; zeros behind its end.

@@ -9,6 +9,15 @@ pub(crate) fn load(bytes: &[u8], at: usize) -> u64 {
     }
 }
 
+/// As [`load`], two words.
+#[inline]
+pub(crate) fn load_two(bytes: &[u8], at: usize) -> u128 {
+    match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        Some(words) => u128::from_le_bytes(*words),
+        None => u128::from(load(bytes, at)) | u128::from(load(bytes, at.saturating_add(8))) << 64,
+    }
+}
+
 #[cold]
 fn load_end(bytes: &[u8], at: usize) -> u64 {
     let rest = bytes.get(at..).unwrap_or(&[]);

@@ -4,14 +4,18 @@ use super::{
     Bench, median,
     report::{Bar, Report, Row},
 };
-use crate::serving::Serving;
+use crate::{
+    serving::Serving,
+    soak::{BREATH, minutes_of_load},
+};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::{
     net::TcpListener,
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// As redis-benchmark's default, and as the bar has it.
@@ -27,8 +31,9 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let data = bench.scratch.join("index");
     bench.ours.ingest(&bench.trace("events-4m-1m.jsonl")?, &data)?;
     let serving = Serving::start(bench.ours.program(), &data)?;
+    let address = serving.address().to_owned();
     let load = |arguments: &[&str]| -> Result<Value> {
-        let arguments = [&["http", serving.address()], arguments].concat();
+        let arguments = [&["http", address.as_str()], arguments].concat();
         Ok(serde_json::from_str(&bench.ours.benches(&arguments)?)?)
     };
     let number = |answer: &Value, name: &str| answer[name].as_f64().with_context(|| format!("no {name} in {answer}"));
@@ -79,8 +84,56 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     report.row(Row::value("POST /v1/ingest?durable=true, 4 connections", median(&rates), "events/s"));
     report.bar(Bar::at_least("service: durable events a second", median(&rates), 500_000.0, 500_000.0));
+    let mut serving = Some(serving);
+    let ready =
+        (0..bench.rounds.min(3)).map(|_| ready_after_kill(bench, &data, serving.take())).collect::<Result<Vec<_>>>()?;
+    report.row(Row::value("killed at full load, ready again", median(&ready), "s"));
+    report.bar(Bar::at_most("service: seconds from start to ready after kill -9, 1 M prefixes", median(&ready), 1.0));
     drop(serving);
-    Ok(std::fs::remove_dir_all(&data)?)
+    std::fs::remove_dir_all(&data)?;
+    soak(bench, report)
+}
+
+/// Kills the service (one started for it, if there is none) while it takes all the events it can, and starts it again: seconds until it
+/// is ready.
+fn ready_after_kill(bench: &Bench, data: &Path, serving: Option<Serving>) -> Result<f64> {
+    let serving = serving.map_or_else(|| Serving::start(bench.ours.program(), data), Ok)?;
+    let address = serving.address().to_owned();
+    let loading = thread::scope(|scope| {
+        let loading = scope.spawn(|| bench.ours.benches(&["http", &address, "30", "4", "ingest", BATCH, PREFIXES]));
+        thread::sleep(Duration::from_secs(4));
+        drop(serving);
+        loading.join().map_err(|_| anyhow::anyhow!("the load panicked"))
+    })?;
+    if loading.is_ok() {
+        bail!("the load did not notice that the service was killed");
+    }
+    let started = Instant::now();
+    let serving = Serving::start(bench.ours.program(), data)?;
+    serving.wait_until_ready()?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// Five minutes of all the questions and events that there can be.
+fn soak(bench: &Bench, report: &mut Report) -> Result<()> {
+    const MINUTES: u64 = 5;
+    report.scenario(
+        "soak",
+        "five minutes: 50 connections that ask, 4 that ingest durable batches of 1,000, all as fast as they can",
+    );
+    let release = bench.ours.program().parent().context("a program without a directory")?;
+    let mut last = None;
+    let growth = minutes_of_load(release, &bench.scratch.join("soak"), MINUTES, |_, minute| {
+        last =
+            Some((minute.questions_per_second, minute.events_per_second, minute.resident as f64 / f64::from(1 << 20)));
+    })?;
+    if let Some((questions, events, mebibytes)) = last {
+        report.row(Row::value("questions a second in the last minute", questions, ""));
+        report.row(Row::value("durable events a second in the last minute", events, "events/s"));
+        report.row(Row::value("memory at the end", mebibytes, "MiB"));
+    }
+    report.bar(Bar::at_most("soak: most memory over that after two minutes", growth, BREATH));
+    Ok(())
 }
 
 struct Redis(Child);

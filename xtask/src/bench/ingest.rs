@@ -6,7 +6,10 @@ use super::{
     report::{Bar, Report, Row},
 };
 use anyhow::{Result, bail};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Half-lives of the default ladder, as the peers know them.
 const HALF_LIVES: [&str; 5] = ["1m", "5m", "20m", "1h", "6h"];
@@ -27,13 +30,18 @@ pub(super) fn any_order(bench: &Bench, report: &mut Report) -> Result<()> {
 }
 
 pub(super) fn parquet(bench: &Bench, report: &mut Report) -> Result<()> {
+    run(bench, report, "ingest, Parquet", &parquet_trace(bench)?, (1.4, 2.0))?;
+    Ok(())
+}
+
+/// The events of the JSON Lines trace as Parquet.
+pub(super) fn parquet_trace(bench: &Bench) -> Result<PathBuf> {
     let lines = bench.trace("events-2m.jsonl")?;
     let file = lines.with_extension("parquet");
     if !file.exists() {
         bench.ours.benches(&["to-parquet", &lines.to_string_lossy(), &file.to_string_lossy()])?;
     }
-    run(bench, report, "ingest, Parquet", &file, (1.4, 2.0))?;
-    Ok(())
+    Ok(file)
 }
 
 /// `bar`: how much faster than DuckDB it has to be, and is meant to be. Returns the size of the index in bytes a prefix.

@@ -1,7 +1,7 @@
 //! Peak memory of an ingestion: it grows with distinct prefixes, not with the length of the trace.
 
 use super::{
-    Bench,
+    Bench, ingest,
     report::{Bar, Report, Row},
 };
 use anyhow::Result;
@@ -13,14 +13,17 @@ const TRACES: [&str; 3] = ["events-2m-100k.jsonl", "events-6m-100k.jsonl", "even
 pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let data = bench.scratch.join("index");
     report.scenario("memory", "peak resident memory of a whole ingestion, as the system counts it");
-    for name in TRACES {
-        let ingestion = bench.ours.ingest_for_memory(&bench.trace(name)?, &data)?;
+    let lines = TRACES.map(|name| bench.trace(name).map(|trace| ("", trace)));
+    let parquet = ingest::parquet_trace(bench).map(|trace| (", Parquet", trace));
+    for trace in lines.into_iter().chain([parquet]) {
+        let (format, trace) = trace?;
+        let ingestion = bench.ours.ingest_for_memory(&trace, &data)?;
         let Some(peak) = ingestion.peak_bytes else {
             report.skip("memory: this system does not tell the peak of a process");
             return Ok(());
         };
         let limit = (64 << 20) as f64 + 250.0 * ingestion.prefixes as f64;
-        let what = format!("{} events, {} prefixes", ingestion.events, ingestion.prefixes);
+        let what = format!("{} events, {} prefixes{format}", ingestion.events, ingestion.prefixes);
         report.row(
             Row::value(&what, peak as f64 / f64::from(1 << 20), "MiB")
                 .note(&format!("{:.0} bytes a prefix", peak as f64 / ingestion.prefixes as f64)),

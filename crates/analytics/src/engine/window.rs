@@ -6,7 +6,7 @@
 //!
 //! Why nobody waits for ever: if all workers wait, no job is under way, so every piece in flight is decoded or ready. The first
 //! that is decoded could be admitted; if all are ready, the oldest is still to be folded by a shard whose turn it is; if there
-//! is none, another can be taken unless the input is at its end. Each contradicts waiting.
+//! is none, nothing waits, and another can be taken unless the input is at its end. Each contradicts waiting.
 
 use prefix_indexer_models::EventBatch;
 use std::{collections::VecDeque, sync::Arc};
@@ -14,6 +14,10 @@ use std::{collections::VecDeque, sync::Arc};
 /// How many pieces are taken after the one with which the tables became full. It is a constant and no less than any
 /// window so that where a round ends depends on the input alone, not on which thread was faster.
 const LAG: u64 = 32;
+
+/// Events that may wait to be folded before another piece is taken. Pieces of lines stay far below; those of a Parquet file are
+/// large, and would take more memory than the tables.
+const WAITING: usize = 1 << 17;
 
 /// A batch and the hashes of its prefixes.
 #[derive(Debug, Default)]
@@ -111,11 +115,22 @@ impl<I, A, B, E> Window<I, A, B, E> {
         let taken = self.first + self.slots.len() as u64;
         if taken < self.end
             && self.slots.len() < self.in_flight
+            && self.waiting() < WAITING
             && let Some(pieces) = self.pieces.take()
         {
             return Job::Pull(pieces, Box::new(self.spare.pop().unwrap_or_default()));
         }
         if taken >= self.end && fold >= taken && self.error.is_none() { Job::Leave } else { Job::Wait }
+    }
+
+    /// Events of the pieces that are decoded.
+    fn waiting(&self) -> usize {
+        let events = |slot: &Slot<B>| match slot {
+            Slot::Busy => 0,
+            Slot::Decoded(work, _) => work.events.len(),
+            Slot::Ready { work, .. } => work.events.len(),
+        };
+        self.slots.iter().map(events).sum()
     }
 
     fn slot(&mut self, number: u64) -> Option<&mut Slot<B>> {

@@ -58,6 +58,19 @@ impl<S: Ord + Clone> Contexts<S> {
         }
     }
 
+    /// Names the symbols anew, each its own; those that have no new name are forgotten, with the contexts that they are in.
+    pub(super) fn rename(&mut self, name: impl Fn(&S) -> Option<S>) {
+        let renamed = std::mem::take(&mut self.after).into_iter().filter_map(|((scope, context), successors)| {
+            let context: Option<Vec<S>> = context.iter().map(&name).collect();
+            let known =
+                successors.into_iter().filter_map(|known| Some(Successor { symbol: name(&known.symbol)?, ..known }));
+            let successors: Vec<Successor<S>> = known.collect();
+            Some(((scope, context?), successors)).filter(|(_, successors)| !successors.is_empty())
+        });
+        self.after = renamed.collect();
+        self.pairs = self.after.values().map(Vec::len).sum();
+    }
+
     /// Drops the contexts with the least evidence until an eighth of the room is free. Ties: longer contexts first, which
     /// shorter ones can stand in for.
     fn evict(&mut self) {

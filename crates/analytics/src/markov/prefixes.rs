@@ -75,6 +75,25 @@ impl PrefixMarkov {
         self.contexts.predict(scope(tenant, ""), recent, count)
     }
 
+    /// Likewise after requests whose deepest known blocks these were, oldest first, whoever made them. Blocks that are not known are
+    /// passed over.
+    pub fn predict_after(&self, tenant: &str, blocks: &[u32], count: usize) -> Vec<(u32, f64)> {
+        let recent: Vec<u32> = blocks.iter().filter_map(|&block| self.runs.run_of(block)).collect();
+        self.contexts.predict(scope(tenant, ""), &recent, count)
+    }
+
+    /// Forgets the blocks that `keep` says no to, and what was learned of them; the others are numbered anew as
+    /// [`Runs::retain`] says. For each block its new number.
+    pub fn retain(&mut self, keep: &[bool]) -> Vec<Option<u32>> {
+        let numbers = self.runs.retain(keep);
+        let number = |block: &u32| numbers.get(*block as usize).copied().flatten();
+        self.contexts.rename(number);
+        for session in self.sessions.values_mut() {
+            session.recent = session.recent.iter().filter_map(number).collect();
+        }
+        numbers
+    }
+
     /// The blocks known, contracted.
     pub fn runs(&self) -> &Runs {
         &self.runs

@@ -92,6 +92,37 @@ impl Runs {
         (parent != NONE).then_some(parent)
     }
 
+    /// Forgets the blocks that `keep` says no to (those it does not reach, too); the others are numbered anew in the same order. For each
+    /// block its new number. A run that loses its first block is named after the first that is left, one that loses its parent is a
+    /// root; where blocks have parted once, they stay apart.
+    pub fn retain(&mut self, keep: &[bool]) -> Vec<Option<u32>> {
+        let mut numbers = vec![None; self.blocks.len()];
+        let number = |numbers: &[Option<u32>], block: u32| numbers.get(block as usize).copied().flatten();
+        let mut kept: Vec<Block> = Vec::new();
+        for (place, block) in self.blocks.iter().enumerate() {
+            if !keep.get(place).copied().unwrap_or(false) {
+                continue;
+            }
+            let new = kept.len() as u32;
+            // Parents and first blocks of runs have smaller numbers, so theirs are known.
+            let parent = number(&numbers, block.parent);
+            let in_same_run = self.blocks.get(block.parent as usize).is_some_and(|parent| parent.head == block.head);
+            let inherited = parent.filter(|_| in_same_run).and_then(|parent| kept.get(parent as usize));
+            let head = number(&numbers, block.head).or(inherited.map(|parent| parent.head)).unwrap_or(new);
+            kept.push(Block { parent: parent.unwrap_or(NONE), child: block.child, head });
+            if let Some(slot) = numbers.get_mut(place) {
+                *slot = Some(new);
+            }
+        }
+        for block in &mut kept {
+            if block.child != SEVERAL {
+                block.child = number(&numbers, block.child).unwrap_or(NONE);
+            }
+        }
+        self.blocks = kept;
+        numbers
+    }
+
     /// Number of blocks known.
     pub fn len(&self) -> usize {
         self.blocks.len()
@@ -129,6 +160,29 @@ mod tests {
         assert_eq!((runs.parent(2), runs.parent(0), runs.parent(99)), (Some(1), None, None));
         assert_eq!(runs.run_of(99), None);
         assert_eq!(runs.blocks(99).count(), 0);
+    }
+
+    #[test]
+    fn what_is_left_keeps_its_runs() {
+        let mut runs = Runs::default();
+        runs.add(&[0, 1, 2, 3]);
+        runs.add(&[0, 1, 4, 5, 6]);
+        let check = |runs: &Runs, block, expect: &[u32]| {
+            assert_eq!(runs.blocks(block).collect::<Vec<_>>(), expect, "run of {block}");
+        };
+        // Without 3 and 4: 5 is a root now, and the first of its run.
+        let numbers = runs.retain(&[true, true, true, false, false, true, true]);
+        assert_eq!(numbers, [Some(0), Some(1), Some(2), None, None, Some(3), Some(4)]);
+        check(&runs, 0, &[0, 1]);
+        check(&runs, 2, &[2]);
+        check(&runs, 4, &[3, 4]);
+        assert_eq!((runs.parent(3), runs.parent(2), runs.len()), (None, Some(1), 5));
+        // It grows on.
+        assert_eq!(runs.add(&[0, 1, 2, 5]), 3);
+        check(&runs, 2, &[2, 5]);
+        // Less is said than there is: the rest goes.
+        runs.retain(&[true]);
+        check(&runs, 0, &[0]);
     }
 
     #[test]

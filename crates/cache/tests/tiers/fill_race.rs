@@ -171,3 +171,15 @@ async fn news_of_others_drop_the_copies_above() {
     settle().await;
     assert_eq!(value("d").await, "theirs");
 }
+
+#[tokio::test(start_paused = true)]
+async fn values_that_never_change_outlive_what_was_not_heard() {
+    let (tell, news) = mpsc::channel(8);
+    let (upper, lower) = (Faulty::new(), Faulty::telling(Some(news)));
+    let tiers = CacheManager::builder().tier(Arc::clone(&upper) as _).tier(Arc::clone(&lower) as _);
+    let cache = tiers.immutable(true).build().unwrap();
+    assert!(cache.set("block", Entry::new("ours")).await.is_ok());
+    assert!(tell.send(Invalidation::All).await.is_err(), "nobody listens");
+    settle().await;
+    assert!(upper.memory.get("block").await.unwrap().is_some());
+}

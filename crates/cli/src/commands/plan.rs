@@ -2,11 +2,13 @@
 
 use super::{DataArgs, ScopeArgs, suggest::read_active};
 use crate::{
-    DONE, output,
+    DONE,
+    config::Config,
+    output,
     units::{bandwidth, milliseconds, quota, show_age, show_count, show_size, size},
 };
 use comfy_table::CellAlignment::{Left, Right};
-use prefix_indexer::{PAGE_TOKENS, Plan, PlanQuery, analytics::Learner, learned};
+use prefix_indexer::{PAGE_TOKENS, Plan, PlanQuery, analytics::Learner, experience, learned};
 use std::path::PathBuf;
 
 /// Entries that people are shown.
@@ -61,6 +63,11 @@ pub(crate) struct Args {
     #[arg(long = "quota", value_name = "TENANT=SIZE", value_parser = quota)]
     quotas: Vec<(String, u64)>,
 
+    /// Configuration whose section [blocks] says how blocks are named: where its `key` names layers or pages, each layer and page
+    /// band of a prefix is an entry of its own
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// Print the plan as a JSON document, which `warm --plan` takes
     #[arg(long)]
     json: bool,
@@ -69,6 +76,10 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
         let active = self.active.as_deref().map(read_active).transpose()?;
+        let bands = match &self.config {
+            Some(path) => Config::load(path)?.blocks.keys()?.name_bands(),
+            None => false,
+        };
         let query = PlanQuery {
             now_ms: self.now,
             policy: &self.policy,
@@ -80,10 +91,12 @@ impl Args {
             prefill_us_per_token: self.prefill_us_per_token,
             page_tokens: self.page_tokens,
             quotas: &self.quotas,
+            bands,
             ..PlanQuery::new(self.budget, self.horizon)
         };
         let index = self.data.read()?;
-        let learned = learned(&index)?;
+        let (learned, experience) = (learned(&index)?, experience(&index)?);
+        let query = PlanQuery { experience: Some(&experience), ..query };
         let plan = query.run(&index.view(), learned.as_ref().map(Learner::model))?;
         if self.json {
             output::print_json(&plan)?;

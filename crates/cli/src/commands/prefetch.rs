@@ -5,19 +5,15 @@ use crate::{
     DONE,
     config::Config,
     output,
-    tiers::Tiers,
     units::{show_count, show_size},
+    worker::Worker,
 };
 use prefix_indexer::{
-    IndexCandidates, IndexReader, View,
-    cache::SystemClock,
-    prefetch::{BlockPrefetcher, BlockPrefetcherParts, Cancel, Cycle, PrefetchStats},
+    MoverMetrics,
+    prefetch::{Cancel, Cycle, PrefetchStats},
 };
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use prefix_indexer_server::MetricsServer;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// How often people are told how it goes.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
@@ -46,16 +42,9 @@ impl Args {
         let mut config = settings.prefetch.resolve()?;
         config.dry_run |= self.dry_run;
         let (interval, dry_run) = (config.interval, config.dry_run);
-        let tiers = Tiers::open(&settings)?;
-        let parts = BlockPrefetcherParts {
-            source: Arc::new(IndexCandidates::new(newest_view(self.data.read()?))),
-            attempts: Arc::new(tiers.attempts(config.fetch)),
-            destination: Arc::clone(&tiers.fetcher) as _,
-            keys: tiers.keys.clone(),
-            clock: Arc::new(SystemClock),
-            on_cycle: Some(Box::new(tell)),
-        };
-        let mut prefetcher = BlockPrefetcher::new(config, parts);
+        let mut worker = Worker::new(&settings, config, self.data.read()?, tell)?;
+        let _metrics = settings.prefetch.metrics.as_deref().map(|listen| show_metrics(listen, &worker)).transpose()?;
+        let prefetcher = &mut worker.prefetcher;
         let cancel = Cancel::new();
         stop_on_signals(cancel.clone())?;
         output::note(format_args!(
@@ -87,22 +76,18 @@ impl Args {
         } else {
             output::note(summary(&prefetcher.stats()));
         }
-        prefetcher.stop();
         Ok(DONE)
     }
 }
 
-/// What the index holds each time it is asked, whoever writes it.
-fn newest_view(reader: IndexReader) -> impl Fn() -> Arc<View> + Send + Sync + 'static {
-    let reader = Mutex::new(reader);
-    move || {
-        let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = reader.refresh() {
-            // What was read before still holds.
-            output::warn(error);
-        }
-        reader.view()
-    }
+/// Answers with the worker's numbers, until it is dropped.
+fn show_metrics(listen: &str, worker: &Worker) -> anyhow::Result<MetricsServer> {
+    let metrics = Arc::new(MoverMetrics::new(worker.prefetcher.meter()));
+    let hearing = Arc::clone(&metrics);
+    worker.on_stats(move |stats| hearing.observe_cache(stats));
+    let server = MetricsServer::start(listen, move || metrics.exposition())?;
+    output::note(format_args!("metrics at {}", server.url()));
+    Ok(server)
 }
 
 /// A line for each cycle in which something happened.

@@ -1,13 +1,13 @@
 //! `serve`: the index over HTTP, until told to stop.
 
 use super::{DataArgs, RetentionArgs};
-use crate::{DONE, config::Config, output};
+use crate::{DONE, config::Config, output, worker::Worker};
 use anyhow::{Context, bail};
 use prefix_indexer::{
-    IndexSpec, IndexerOptions, Ladder, OpenOptions, PrefixIndexer, StorageError, TracingSink, Utility,
+    IndexSpec, IndexerOptions, Ladder, OpenOptions, PrefixIndexer, StorageError, TelemetrySink, TracingSink, Utility,
 };
 use prefix_indexer_server::{Server, ServerConfig};
-use std::{path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr, sync::Arc};
 use tracing_subscriber::filter::LevelFilter;
 
 #[derive(clap::Args)]
@@ -15,7 +15,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     data: DataArgs,
 
-    /// TOML file; its section [server] says how to listen
+    /// TOML file; its section [server] says how to listen. With a section [prefetch] and two tiers or more in [cache] the service
+    /// also prefetches
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -31,36 +32,61 @@ pub(crate) struct Args {
     #[arg(long, value_name = "hits|bytes|latency", value_parser = Utility::from_str)]
     utility: Option<Utility>,
 
+    /// Prefetch nothing, and say in the metrics what prefetching would have gained
+    #[arg(long, requires = "config")]
+    dry_run: bool,
+
     #[command(flatten)]
     retention: RetentionArgs,
 }
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
-        let config = self.config()?;
+        let settings = Config::load_or_default(self.config.as_deref())?;
+        let config = self.config(&settings);
         log(&config)?;
         let spec = self.spec()?;
         let max_future = Some(config.max_future.0);
         // The address first: whoever finds it taken should not have waited for an index, nor have made one.
         let server = Server::bind(config)?;
         let store = self.data.write(OpenOptions { spec: Some(spec), ..self.retention.options() })?;
-        let options =
-            IndexerOptions { max_future, telemetry: vec![Box::new(TracingSink)], ..IndexerOptions::default() };
+        let telemetry: Vec<Box<dyn TelemetrySink>> = vec![Box::new(TracingSink)];
+        let options = IndexerOptions { max_future, telemetry, predict: true, ..IndexerOptions::default() };
         let indexer = PrefixIndexer::start(store, options);
         if server.is_open() {
             output::warn("no tokens: every program on this machine may read and write, other machines cannot connect");
         }
+        let worker = self.worker(&settings, &indexer)?;
         output::note(format_args!("listening on {}", server.url()));
         server.run(indexer)?;
+        if let Some(worker) = worker.filter(|worker| worker.prefetcher.is_dry_run()) {
+            output::note(worker.prefetcher.shadow());
+        }
         Ok(DONE)
     }
 
-    fn config(&self) -> anyhow::Result<ServerConfig> {
-        let mut config = Config::load_or_default(self.config.as_deref())?.server;
+    /// The prefetcher beside the service, where one is configured. It sees what has been flushed, as any reader does.
+    fn worker(&self, settings: &Config, indexer: &PrefixIndexer) -> anyhow::Result<Option<Worker>> {
+        if !settings.prefetches() && !self.dry_run {
+            return Ok(None);
+        }
+        let mut config = settings.prefetch.resolve()?;
+        config.dry_run |= self.dry_run;
+        // A cycle that did something is a line in the log.
+        let mut worker = Worker::new(settings, config, self.data.read()?, |_| {})?;
+        let metrics = Arc::clone(indexer.metrics());
+        metrics.follow_prefetch(worker.prefetcher.meter());
+        worker.on_stats(move |stats| metrics.observe_cache(stats));
+        worker.prefetcher.start()?;
+        Ok(Some(worker))
+    }
+
+    fn config(&self, settings: &Config) -> ServerConfig {
+        let mut config = settings.server.clone();
         if let Some(listen) = &self.listen {
             config.listen.clone_from(listen);
         }
-        Ok(config)
+        config
     }
 
     /// What the index was made with, changed where the arguments say something: the store refuses what it cannot be.

@@ -13,12 +13,11 @@ use prefix_indexer::{
     analytics::Learner,
     cache::{Clock, SystemClock},
     prefetch::{
-        BlockKeys, BlockName, BreakerConfig, Cancel, FetchPolicy, PrefetchSection, RetryPolicy, WARM_PATIENCE,
-        WarmBlock, WarmOptions, WarmReport, Warmup,
+        BlockKeys, BreakerConfig, Cancel, FetchPolicy, PrefetchSection, RetryPolicy, WARM_PATIENCE, WarmOptions,
+        WarmReport, Warmup, warm_blocks,
     },
 };
 use std::{
-    collections::HashSet,
     io::Read,
     path::PathBuf,
     time::{Duration, Instant},
@@ -72,9 +71,10 @@ impl Args {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
         let deadline = self.deadline.map(|time| Instant::now() + time);
         let config = Config::load(&self.config)?;
-        let plan = self.plan()?;
+        let keys = config.blocks.keys()?;
+        let plan = self.plan(&keys)?;
+        let blocks = warm_blocks(&plan, &keys)?;
         let tiers = Tiers::open(&config)?;
-        let blocks = blocks(&plan, &tiers.keys)?;
         let attempts = tiers.attempts(policy(&config.prefetch)?);
         let cancel = Cancel::new();
         stop_on_signals(cancel.clone())?;
@@ -105,13 +105,19 @@ impl Args {
         Ok(PARTLY)
     }
 
-    fn plan(&self) -> anyhow::Result<Plan> {
+    fn plan(&self, keys: &BlockKeys) -> anyhow::Result<Plan> {
         let from = match (&self.plan, &self.data, self.budget, self.horizon) {
             (Some(from), ..) => from,
             (None, Some(data), Some(budget), Some(horizon)) => {
-                let query = PlanQuery { now_ms: Some(SystemClock.now_ms()), ..PlanQuery::new(budget, horizon) };
                 let index = IndexReader::open(data, true)?;
                 let learned = prefix_indexer::learned(&index)?;
+                let experience = prefix_indexer::experience(&index)?;
+                let query = PlanQuery {
+                    now_ms: Some(SystemClock.now_ms()),
+                    bands: keys.name_bands(),
+                    experience: Some(&experience),
+                    ..PlanQuery::new(budget, horizon)
+                };
                 return Ok(query.run(&index.view(), learned.as_ref().map(Learner::model))?);
             }
             _ => bail!("either --plan, or --data with --budget and --horizon"),
@@ -139,19 +145,6 @@ fn read(from: impl Read) -> anyhow::Result<String> {
     let mut text = String::new();
     from.take(MOST_BYTES).read_to_string(&mut text)?;
     Ok(text)
-}
-
-/// The blocks of a plan by their keys, in its order. Entries that share an object are one block.
-fn blocks(plan: &Plan, keys: &BlockKeys) -> anyhow::Result<Vec<WarmBlock>> {
-    let (mut seen, mut blocks) = (HashSet::new(), Vec::with_capacity(plan.entries.len()));
-    for entry in &plan.entries {
-        let (tenant, model_id, prefix_id) = (&*entry.tenant, &*entry.model_id, &*entry.prefix_id);
-        let key = keys.render(&BlockName { tenant, model_id, prefix_id, extent: None })?;
-        if seen.insert(key.clone()) {
-            blocks.push(WarmBlock { key, bytes: entry.bytes, probability: entry.probability });
-        }
-    }
-    Ok(blocks)
 }
 
 /// As `[prefetch]` says; but a profile is about a worker beside live traffic, so only limits that are spelled out hold. A tier that is

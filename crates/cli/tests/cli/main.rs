@@ -10,6 +10,7 @@ mod learned;
 mod look_after;
 mod main_job;
 mod plan;
+mod prefetch_metrics;
 mod replay;
 mod resume;
 mod usage;

@@ -71,10 +71,11 @@ fn a_plan_is_the_documented_one() {
     let (_dir, data) = mooncake();
     let plan = plan(&data, &["--budget", "100MiB", "--horizon", "5m"]);
     let fields = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-    let expected = "plan_id now_ms horizon_ms budget_bytes total_bytes policy why expected_hits estimated_hit_improvement \
-                    expected_saved_ms entries";
+    let expected = "plan_id now_ms horizon_ms budget_bytes total_bytes policy chosen_by why expected_hits \
+                    estimated_hit_improvement expected_saved_ms entries";
     assert_eq!(fields(&plan), expected.split_whitespace().map(str::to_owned).collect());
-    let expected = "prefix_id parent_id tenant model_id depth bytes probability expected_uses hint";
+    let expected = "prefix_id parent_id tenant model_id depth bytes layer_min layer_max page_start page_end \
+                    probability expected_uses saves_ms hint";
     assert_eq!(fields(&plan["entries"][0]), expected.split_whitespace().map(str::to_owned).collect());
     assert_eq!((&plan["horizon_ms"], &plan["budget_bytes"]), (&value!(300_000), &value!(100 << 20)));
     assert_eq!((&plan["policy"], ids(&plan).len()), (&value!("auto"), 100));

@@ -146,6 +146,52 @@ fn plans_come_from_standard_input_an_address_or_the_index_itself() {
 }
 
 #[test]
+fn blocks_may_be_named_by_their_layers_and_pages() {
+    let site = Site { root: tempdir().unwrap() };
+    let config = format!("{}{}", site.tier("local"), site.tier("cold"));
+    let banded =
+        format!("{config}[blocks]\nkey = \"{{tenant}}/{{prefix_id}}-{{layer}}-{{page_start}}-{{page_end}}\"\n");
+    fs::write(site.path("config.toml"), &banded).unwrap();
+    // Two bands of eight layers, and of the second two bands of sixteen pages.
+    let event = |layer: u32, pages: [u32; 2]| {
+        let at_ms = 1_000 + layer;
+        format!(
+            "{{\"prefix_id\":\"p\",\"tenant\":\"acme\",\"model_id\":\"m\",\"layer\":{layer},\"page_start\":{},\"page_end\":{},\
+             \"bytes\":100,\"latency_ms\":1.5,\"timestamp_ms\":{at_ms}}}\n",
+            pages[0], pages[1]
+        )
+    };
+    fs::write(site.path("trace.jsonl"), event(3, [0, 7]) + &event(5, [4, 9]) + &event(8, [1, 2]) + &event(9, [16, 31]))
+        .unwrap();
+    let index = site.text("index");
+    let bands = ["--layer-band", "8", "--page-band", "16"];
+    json(&[&["ingest", &site.text("trace.jsonl"), "--data", &index, "--json"][..], &bands].concat());
+    let objects = ["p-3-0-9", "p-8-1-2", "p-9-16-31"];
+    fs::create_dir_all(site.path("cold/acme")).unwrap();
+    objects.iter().for_each(|name| fs::write(site.path("cold/acme").join(name), name).unwrap());
+    let limits = ["--budget", "1GiB", "--horizon", "5m"];
+    let there =
+        || objects.map(|name| fs::read_to_string(site.path("local/acme").join(name)).ok().as_deref() == Some(name));
+
+    // Without the names of objects a prefix is one block.
+    let merged = json(&[&["plan", "--data", &index, "--json"][..], &limits].concat());
+    assert_eq!((ids(&merged), &merged["total_bytes"]), (vec!["p"], &100.into()));
+    let plan =
+        json(&[&["plan", "--data", &index, "--json", "--config", &site.text("config.toml")][..], &limits].concat());
+    assert_eq!((ids(&plan), &plan["total_bytes"]), (vec!["p", "p", "p"], &300.into()));
+    fs::write(site.path("plan.json"), plan.to_string()).unwrap();
+    let (code, report, said) = site.warm(&["--plan", &site.text("plan.json")]);
+    assert_eq!((code, counts(&report), there()), (0, [3, 0, 3, 0, 0], [true; 3]), "{said}");
+    // Likewise from the index, and by the worker.
+    fs::remove_dir_all(site.path("local/acme")).unwrap();
+    let (code, report, said) = site.warm(&[&["--data", &index][..], &limits].concat());
+    assert_eq!((code, counts(&report), there()), (0, [3, 0, 3, 0, 0], [true; 3]), "{said}");
+    fs::remove_dir_all(site.path("local/acme")).unwrap();
+    let worker = run(&["prefetch", "--data", &index, "--config", &site.text("config.toml"), "--cycles", "1"]);
+    assert_eq!((status(&worker), there()), (0, [true; 3]), "{}", stderr(&worker));
+}
+
+#[test]
 fn mistakes_are_said_before_anything_moves() {
     let (site, plan) = site(0);
     let check = |config: &str, plan: &str, expect: &str| {
@@ -164,7 +210,12 @@ fn mistakes_are_said_before_anything_moves() {
         &plan,
         "key template, at character 1: there is no field `prefix`",
     );
-    check(&format!("{tiers}[blocks]\nkey = \"{{prefix_id}}/{{layer}}\""), &plan, "a plan does not say them");
+    let silent = plan.replace("\"layer_min\":0,", "");
+    check(
+        &format!("{tiers}[blocks]\nkey = \"{{prefix_id}}/{{layer}}\""),
+        &silent,
+        "what made the plan does not say them",
+    );
     check(&format!("{tiers}[prefetch]\nprofile = \"fast\""), &plan, "expected one of standard");
     check(&format!("{tiers}[prefetch]\nintervall = 1"), &plan, "perhaps `interval` is meant");
     assert!(!site.path("local/prod").exists());
@@ -193,4 +244,32 @@ fn the_worker_moves_what_matters_now_and_ends_on_sigterm() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(status(&output), 0);
     assert!(stderr(&output).contains("blocks fetched"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_worker_follows_every_policy() {
+    let (site, plan) = site(0);
+    let config = fs::read_to_string(site.path("config.toml")).unwrap();
+    let prefetch = |policy: &str| {
+        let config = config.replace("\"decay-5m\"", &format!("\"{policy}\""));
+        fs::write(site.path("policy.toml"), config).unwrap();
+        let args = ["prefetch", "--data", &site.text("index"), "--config", &site.text("policy.toml"), "--cycles", "1"];
+        let output = run(&args);
+        (status(&output), stderr(&output))
+    };
+    let (code, said) = prefetch("hottest");
+    assert_eq!(code, 1);
+    let policies = said.trim_end().rsplit_once("expected one of ").unwrap().1.to_owned();
+    let policies: Vec<&str> = policies.split(", ").collect();
+    assert!(policies.len() > 9 && policies[..2] == ["auto", "reuse"], "{policies:?}");
+    for policy in policies {
+        let (code, said) = prefetch(policy);
+        assert!(code == 0 && said.contains("16 chosen of "), "{policy}: {said}");
+        if policy == "auto" {
+            // What it loads first a plan loads too: the cold tier has nothing else.
+            assert!(said.contains(": 16 fetched"), "{said}");
+            let moved = ids(&plan).iter().filter(|id| site.local(id).is_some()).count();
+            assert_eq!(moved, 16);
+        }
+    }
 }

@@ -37,7 +37,7 @@ fn curl_examples_run() {
     }
     let server = Server::new();
     let examples = blocks(&text(), "sh");
-    assert_eq!(examples.len(), 6, "an example a section");
+    assert_eq!(examples.len(), 7, "an example a section");
     examples.iter().for_each(|example| run(&server, "bash", &["-euo", "pipefail", "-c", example]));
 }
 
@@ -49,7 +49,7 @@ fn python_examples_run() {
     }
     let server = Server::new();
     let examples = blocks(&text(), "python");
-    assert_eq!(examples.len(), 6, "an example a section");
+    assert_eq!(examples.len(), 7, "an example a section");
     let program = format!("import os, requests\nURL = os.environ[\"URL\"]\n{}", examples.concat());
     run(&server, "python3", &["-c", &program]);
 }

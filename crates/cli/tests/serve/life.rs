@@ -1,15 +1,18 @@
 //! Starting, ending, and ending without warning.
 
 use crate::{
+    client::Client,
     older_contract::{event, now_ms},
     server::{Server, run},
 };
 use serde_json::{Value, json};
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -22,52 +25,107 @@ fn uses(dir: &std::path::Path, prefix: &str) -> u64 {
     of.map_or(0, |found| found["hit_count"].as_u64().unwrap())
 }
 
-/// Every batch that was answered 202 with durable=true is there after a kill; and, the writer having been killed amid others,
-/// none is there in part.
+/// Writers that hand in durable batches of ten, and a planner, until nobody answers any more.
+struct Load {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<[AtomicU64; 4]>,
+    planned: Arc<Mutex<Option<String>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(address: SocketAddr) -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let acknowledged = Arc::new([const { AtomicU64::new(0) }; 4]);
+        let planned = Arc::new(Mutex::new(None));
+        let mut threads = Vec::new();
+        for writer in 0..4 {
+            let (stop, acknowledged) = (stop.clone(), acknowledged.clone());
+            threads.push(std::thread::spawn(move || {
+                let mut client = Client::new(address);
+                let body = (event("t", &format!("w{writer}"), 1, now_ms()).to_string() + "\n").repeat(10);
+                let head = format!(
+                    "POST /v1/ingest?durable=true HTTP/1.1\r\nhost: localhost\r\n{}: {}\r\ncontent-length: {}\r\n\r\n",
+                    NDJSON.0,
+                    NDJSON.1,
+                    body.len()
+                );
+                while !stop.load(Ordering::Relaxed) {
+                    client.send((head.clone() + &body).as_bytes());
+                    match client.try_answer() {
+                        Some(answer) if answer.status == 202 => acknowledged[writer].fetch_add(10, Ordering::Relaxed),
+                        Some(answer) => panic!("{}", answer.status),
+                        None => return,
+                    };
+                }
+            }));
+        }
+        let (asked_to_stop, known) = (stop.clone(), planned.clone());
+        threads.push(std::thread::spawn(move || {
+            let mut client = Client::new(address);
+            let body = r#"{"budget": "1MiB", "horizon": "1h"}"#;
+            let head = format!("POST /v1/plan HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
+            while !asked_to_stop.load(Ordering::Relaxed) {
+                client.send((head.clone() + body).as_bytes());
+                let Some(answer) = client.try_answer() else { return };
+                *known.lock().unwrap() = Some(answer.json()["plan_id"].as_str().unwrap().to_owned());
+            }
+        }));
+        Load { stop, acknowledged, planned, threads }
+    }
+
+    /// Waits until every thread has been answered.
+    fn is_under_way(&self) {
+        let started = Instant::now();
+        while self.acknowledged.iter().any(|count| count.load(Ordering::Relaxed) == 0)
+            || self.planned.lock().unwrap().is_none()
+        {
+            assert!(started.elapsed() < Duration::from_secs(30), "a load is there");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// What was acknowledged, and the newest plan.
+    fn end(self) -> ([u64; 4], Option<String>) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+        (self.acknowledged.each_ref().map(|count| count.load(Ordering::Relaxed)), self.planned.lock().unwrap().take())
+    }
+}
+
+/// Every batch that was answered 202 with durable=true is there after a kill, and every plan that was answered; and, the writer having
+/// been killed amid others, no batch is there in part.
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
+    const KILLS: u64 = 50;
     let mut dir = tempfile::tempdir().unwrap();
-    let mut acknowledged = [0u64; 4];
-    for round in 0..3 {
+    let (mut acknowledged, mut planned) = ([0u64; 4], None);
+    for kill in 0..=KILLS {
         let server = Server::over(dir, "", &[]);
-        assert_eq!(server.client().get("/readyz").status, 200);
-        let stop = Arc::new(AtomicBool::new(false));
-        let counts = Arc::new(Mutex::new([0u64; 4]));
-        let writers: Vec<_> = (0..4)
-            .map(|writer| {
-                let (stop, counts, address) = (stop.clone(), counts.clone(), server.address);
-                std::thread::spawn(move || {
-                    let mut client = crate::client::Client::new(address);
-                    let body = (event("t", &format!("w{writer}"), 1, now_ms()).to_string() + "\n").repeat(10);
-                    while !stop.load(Ordering::Relaxed) {
-                        let head = format!(
-                            "POST /v1/ingest?durable=true HTTP/1.1\r\nhost: localhost\r\n{}: {}\r\ncontent-length: {}\r\n\r\n",
-                            NDJSON.0, NDJSON.1, body.len()
-                        );
-                        client.send((head + &body).as_bytes());
-                        match client.try_answer() {
-                            Some(answer) if answer.status == 202 => counts.lock().unwrap()[writer] += 10,
-                            Some(answer) => panic!("{}", answer.status),
-                            None => return,
-                        }
-                    }
-                })
-            })
-            .collect();
-        std::thread::sleep(Duration::from_millis(300 + 100 * round));
-        dir = server.kill();
-        stop.store(true, Ordering::Relaxed);
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
-        let counts = *counts.lock().unwrap();
-        for (writer, count) in counts.into_iter().enumerate() {
-            assert!(count > 0, "a load is there");
-            acknowledged[writer] += count;
-            let found = uses(dir.path(), &format!("w{writer}"));
-            assert!(found >= acknowledged[writer], "{found} of {} acknowledged", acknowledged[writer]);
+        let mut client = server.client();
+        assert_eq!(client.get("/readyz").status, 200);
+        let found = client.get("/v1/suggest?top_k=100").json();
+        for (writer, acknowledged) in acknowledged.iter_mut().enumerate() {
+            let of = found.as_array().unwrap().iter().find(|found| found["prefix_id"] == format!("w{writer}"));
+            let found = of.map_or(0, |found| found["hit_count"].as_u64().unwrap());
+            assert!(found >= *acknowledged, "kill {kill}: {found} of {acknowledged} acknowledged");
             assert_eq!(found % 10, 0, "a batch is whole or not there");
             // What was written and not acknowledged may be there, too.
-            acknowledged[writer] = found;
+            *acknowledged = found;
         }
+        if let Some(planned) = planned.take() {
+            assert_eq!(client.get(&format!("/v1/plan/{planned}")).status, 200, "kill {kill}");
+        }
+        if kill == KILLS {
+            return;
+        }
+        let load = Load::start(server.address);
+        load.is_under_way();
+        std::thread::sleep(Duration::from_millis(kill * 7 % 50));
+        dir = server.kill();
+        let (counts, plan) = load.end();
+        acknowledged.iter_mut().zip(counts).for_each(|(all, count)| *all += count);
+        planned = plan;
     }
 }
 

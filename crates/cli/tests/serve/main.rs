@@ -7,6 +7,7 @@ mod hostile;
 mod life;
 mod older_contract;
 mod page;
+mod prefetching;
 mod security;
 mod server;
 mod v1;

@@ -138,12 +138,19 @@ fn later_events_say_how_a_plan_did() {
     assert_eq!(did["outcomes"]["used"], json!({ "prefixes": 1, "bytes": 1000, "saved_ms": 1.5 }));
     assert_eq!((&did["outcomes"]["late"]["prefixes"], &did["outcomes"]["wasted"]["prefixes"]), (&json!(1), &json!(2)));
     assert_eq!((&did["precision"], &did["saved_ms"], &did["wasted_bytes"]), (&json!(0.25), &json!(1.5), &json!(3000)));
+    // Two of the three uses within the horizon were of planned prefixes, and one that came late.
+    assert_eq!((&did["coverage"], &did["chosen_by"]), (&json!(0.75), &plan["chosen_by"]));
     let stats = client.get("/v1/stats").json();
+    assert_eq!(stats["outcomes"][plan["policy"].as_str().unwrap()]["t"]["late"]["prefixes"], 1, "{stats}");
+    assert_eq!(stats["promises"][0]["policy"], plan["chosen_by"], "{stats}");
+    assert_eq!((&stats["promises"][0]["plans"], &stats["promises"][0]["used"]), (&json!(1), &json!(1.0)), "{stats}");
+    assert!(stats["corrections"][0]["shift"].is_f64(), "{stats}");
     assert_eq!(stats["feedback"]["t"]["used"]["prefixes"], 1);
     assert_eq!(stats["policies"][plan["policy"].as_str().unwrap()]["wasted"]["prefixes"], 2, "{stats}");
     let metrics = String::from_utf8(client.get("/metrics").body).unwrap();
     assert!(metrics.contains("prefix_indexer_plan_precision 0.25"), "{metrics}");
     assert!(metrics.contains("prefix_indexer_prefetch_blocks_total{outcome=\"wasted\"} 2"), "{metrics}");
+    assert!(metrics.contains("plan_blocks_total{policy=\"auto\",outcome=\"late\"} 1"), "{metrics}");
     assert!(metrics.ends_with("# EOF\n") && metrics.matches("# EOF").count() == 1);
 
     // All of it is there after a restart.
@@ -156,6 +163,115 @@ fn later_events_say_how_a_plan_did() {
         assert_eq!(server.client().post("/v1/plan", &wrong).status, 422, "{wrong}");
     }
     assert_eq!(server.client().get("/v1/plan/0").status, 404);
+}
+
+#[test]
+fn sessions_have_habits_and_tenants_their_own() {
+    let tokens = r#"
+        [[tokens]]
+        name = "acme"
+        hash = "HASH-ACME"
+        tenants = ["acme"]
+        rights = ["read", "ingest"]
+        [[tokens]]
+        name = "globex"
+        hash = "HASH-GLOBEX"
+        tenants = ["globex", "initech"]
+        rights = ["read", "ingest"]
+    "#;
+    let tokens = tokens.replace("HASH-ACME", &prefix_indexer_server::token_hash("one"));
+    let tokens = tokens.replace("HASH-GLOBEX", &prefix_indexer_server::token_hash("two"));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("tokens.toml"), tokens).unwrap();
+    let server = Server::over(dir, "tokens = \"tokens.toml\"", &[]);
+    let (mut acme, mut globex) = (server.client(), server.client());
+    (acme.token, globex.token) = (Some("one".into()), Some("two".into()));
+    let now = now_ms();
+    let turn = |n: u64| {
+        let mut event = event("acme", ["tea", "milk"][(n % 2) as usize], 10, now);
+        event["session_id"] = json!("s");
+        event
+    };
+    let turns: Vec<Value> = (0..60).map(turn).collect();
+    assert_eq!(acme.post("/v1/ingest?durable=true", &json!({ "events": turns })).status, 202);
+    // It is learned beside ingestion.
+    let best = (0..2_000).find_map(|_| {
+        let found = acme.get("/v1/predict?session=s").json();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        found.get(0).filter(|best| best["prefix_id"] == "tea").cloned()
+    });
+    let best = best.unwrap();
+    assert!(best["probability"].as_f64().unwrap() > 0.5, "{best}");
+    assert_eq!((&best["run"], &best["tenant"], &best["hit_count"]), (&json!(["tea"]), &json!("acme"), &json!(30)));
+    let ids = |answer: crate::client::Answer| -> Vec<String> {
+        assert_eq!(answer.status, 200);
+        answer.json().as_array().unwrap().iter().map(|p| p["prefix_id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(acme.get("/v1/predict?tenant=acme&model=m&after=milk&after=tea&top_k=1")), ["milk"]);
+    assert_eq!(ids(acme.get("/v1/predict?session=s&model=other")), [""; 0]);
+    for (target, status) in [
+        ("/v1/predict?tenant=globex&session=s", 403),
+        ("/v1/predict?after=tea", 422),
+        ("/v1/predict?after=tea&model=m&session=s", 422),
+        ("/v1/predict?top_k=101", 422),
+        ("/v1/predict?sesion=s", 422),
+    ] {
+        assert_eq!(acme.get(target).status, status, "{target}");
+    }
+    assert_eq!(globex.get("/v1/predict?session=s").json()["detail"][0]["loc"], json!(["query", "tenant"]));
+    assert_eq!(globex.get("/v1/predict?tenant=acme&session=s").status, 403);
+    assert_eq!(ids(globex.get("/v1/predict?tenant=globex&session=s")), [""; 0]);
+    assert_eq!(ids(globex.get("/v1/predict?tenant=globex&model=m&after=tea")), [""; 0]);
+}
+
+/// What an answer has is what its schema says, and nothing else.
+#[test]
+fn answers_are_as_described() {
+    let server = Server::new();
+    let mut client = server.client();
+    let described = client.get("/openapi.json").json();
+    let now = now_ms();
+    let events = json!({ "events": [event("t", "a", 10, now), event("t", "a", 10, now)] });
+    let check = |answer: crate::client::Answer, schema: &str| {
+        assert!(answer.status < 300, "{schema}");
+        let answer = answer.json();
+        let one = if answer.is_array() { &answer[0] } else { &answer };
+        let schema = &described["components"]["schemas"][schema];
+        same_fields(one, schema);
+        if let Some(entries) = one.get("entries") {
+            same_fields(&entries[0], &schema["properties"]["entries"]["items"]);
+        }
+    };
+    check(client.post("/v1/ingest?durable=true", &events), "Taken");
+    check(client.post("/ingest", &events), "Ingested");
+    check(client.get("/suggest"), "Prefix");
+    check(client.get("/snapshot"), "Prefix");
+    check(client.get("/v1/suggest"), "Recommendation");
+    let plan = client.post("/v1/plan", &json!({ "budget": "1MiB", "horizon": "1m" }));
+    let path = format!("/v1/plan/{}", plan.json()["plan_id"].as_str().unwrap());
+    check(plan, "Plan");
+    check(client.get(&path), "Outcome");
+    let report = json!({ "prefix_id": "a", "tenant": "t", "model_id": "m", "outcome": "late" });
+    check(client.post("/v1/feedback", &json!({ "reports": [report] })), "Counted");
+    check(client.get("/v1/stats"), "Stats");
+    check(client.get("/readyz"), "Status");
+    let predicted = (0..2_000).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let answer = client.get("/v1/predict?tenant=t");
+        (!answer.json().as_array().unwrap().is_empty()).then_some(answer)
+    });
+    check(predicted.unwrap(), "Predicted");
+}
+
+fn same_fields(answer: &Value, schema: &Value) {
+    let properties = schema["properties"].as_object().unwrap();
+    let answer = answer.as_object().unwrap();
+    for name in answer.keys() {
+        assert!(properties.contains_key(name), "`{name}` is not described: {schema}");
+    }
+    for name in schema["required"].as_array().into_iter().flatten() {
+        assert!(answer.contains_key(name.as_str().unwrap()), "{name} is not answered: {answer:?}");
+    }
 }
 
 #[test]

@@ -4,8 +4,10 @@ use crate::{
     access::{CallerOf, forbidden},
     answer::{Detail, Problem, input, json_of},
     app::App,
+    describe::{self, Answer, Call, Kind, Method, call},
     events::{Shape, array_lines},
     params::Params,
+    tokens::Right,
 };
 use axum::{
     body::Body,
@@ -17,6 +19,14 @@ use prefix_indexer::FeedbackReport;
 use serde_json::json;
 use std::sync::Arc;
 
+pub(crate) const POST: Call = Call {
+    id: "feedback",
+    summary: "What became of loaded prefixes; on disk when it answers",
+    body: describe::Body::Lines("Reports"),
+    answer: Answer { status: 202, what: "Counted", kind: Kind::One("Counted") },
+    ..call(Method::Post, "/v1/feedback", Some(Right::Ingest))
+};
+
 pub(crate) async fn take(
     State(app): State<Arc<App>>,
     CallerOf(caller): CallerOf,
@@ -24,7 +34,7 @@ pub(crate) async fn take(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    Params::of(&uri).finish()?;
+    Params::of(&uri, POST.params).finish()?;
     let payload = app.read_body(&headers, body).await?;
     let shape = Shape::of(&headers);
     let lines = match shape {
@@ -50,8 +60,6 @@ pub(crate) async fn take(
         let inner = &mut *inner;
         reports.into_iter().for_each(|report| inner.plans.report(report, &mut inner.ledger));
     }
-    if !app.book.until_saved().await {
-        return Err(Problem::status(StatusCode::SERVICE_UNAVAILABLE, "the service is ending"));
-    }
+    app.book.until_saved().await?;
     json_of(StatusCode::ACCEPTED, &json!({ "counted": counted }))
 }

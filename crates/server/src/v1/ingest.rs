@@ -4,9 +4,11 @@ use crate::{
     access::CallerOf,
     answer::{Detail, Problem, json_of},
     app::App,
+    describe::{self, Answer, Call, Kind, Method, Param, Place, TEXT, call},
     events::Shape,
     ingest::{Choices, Until, batch_id},
     params::Params,
+    tokens::Right,
 };
 use axum::{
     body::Body,
@@ -17,6 +19,8 @@ use axum::{
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Longest idempotency key in bytes.
 const MAX_KEY: usize = 255;
@@ -33,6 +37,32 @@ struct Taken {
     durable: bool,
 }
 
+pub(crate) const POST: Call = Call {
+    id: "ingest",
+    summary: "Take events",
+    description: "A document or a line an event, plain, gzip or zstd. All or nothing, unless bad events are to be skipped.",
+    params: &[
+        Param::query("durable", r#"{"type": "boolean", "default": false}"#, "Answer when the events are on disk"),
+        Param::query(
+            "bad_events",
+            r#"{"enum": ["fail", "skip"], "default": "fail"}"#,
+            "Refuse the whole body for a bad event, or leave that out",
+        ),
+        Param::query("tenant", TEXT, "Tenant of events that name none"),
+        Param::query("model", TEXT, "Model of events that name none"),
+        Param {
+            name: IDEMPOTENCY_KEY,
+            place: Place::Header,
+            required: false,
+            schema: r#"{"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}"#,
+            what: "Names the batch: a second one of the same token adds nothing",
+        },
+    ],
+    body: describe::Body::Lines("Events"),
+    answer: Answer { status: 202, what: "Taken", kind: Kind::One("Taken") },
+    ..call(Method::Post, "/v1/ingest", Some(Right::Ingest))
+};
+
 pub(crate) async fn ingest(
     State(app): State<Arc<App>>,
     CallerOf(caller): CallerOf,
@@ -40,7 +70,7 @@ pub(crate) async fn ingest(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let mut params = Params::of(&uri);
+    let mut params = Params::of(&uri, POST.params);
     let durable = params.flag("durable");
     let skip_bad = params.parsed("bad_events", |text| match text {
         "fail" => Ok(false),
@@ -60,14 +90,13 @@ pub(crate) async fn ingest(
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
-    const NAME: &str = "idempotency-key";
-    let mut keys = headers.get_all(NAME).iter().map(|key| key.as_bytes());
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter().map(|key| key.as_bytes());
     match (keys.next(), keys.next()) {
         (None, _) => Ok(None),
         (Some(key), None) if (1..=MAX_KEY).contains(&key.len()) => Ok(Some(key)),
         _ => {
             let msg = format!("Value error, expected one key of 1 to {MAX_KEY} bytes");
-            Err(Detail::new("value_error", vec!["header".into(), NAME.into()], msg, Value::Null).into())
+            Err(Detail::new("value_error", vec!["header".into(), IDEMPOTENCY_KEY.into()], msg, Value::Null).into())
         }
     }
 }

@@ -4,9 +4,10 @@ use crate::{
     access::{CallerOf, forbidden},
     answer::{Detail, Problem, input, json_of},
     app::{App, wall_clock_ms},
+    describe::{self, AMOUNT, Answer, Call, DURATION, IDS, Kind, Method, Param, Place, SIZE, TEXT, TIME, call},
     events::json_text,
     params::Params,
-    tokens::{Caller, Tenants},
+    tokens::{Caller, Right, Tenants},
     v1::suggest::{Resident, active},
 };
 use axum::{
@@ -23,6 +24,53 @@ use prefix_indexer::{
 use serde::Deserialize;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
+
+const PLANNED: Answer = Answer { status: 200, what: "The plan, which `warm --plan` takes", kind: Kind::One("Plan") };
+
+pub(crate) const POST: Call = Call {
+    id: "plan",
+    summary: "What to load, given so many bytes",
+    description: "On disk when it is answered, so that what comes of it counts.",
+    body: describe::Body::Document("PlanAsked"),
+    answer: PLANNED,
+    ..call(Method::Post, "/v1/plan", Some(Right::Read))
+};
+
+pub(crate) const GET: Call = Call {
+    id: "plan_at",
+    summary: "The same with a query, so that a plan has an address",
+    params: &[
+        Param::query("budget", SIZE, "Most bytes").required(),
+        Param::query("horizon", DURATION, "How long after now uses count").required(),
+        Param::query("now", TIME, "The moment to plan for"),
+        Param::query("policy", TEXT, "Who says what will be used"),
+        Param::query("tenant", TEXT, "Only of this tenant"),
+        Param::query("model", TEXT, "Only of this model"),
+        Param::query("active", IDS, "Resident prefixes"),
+        Param::query("bandwidth", SIZE, "Bytes a second"),
+        Param::query("deadline", DURATION, "With bandwidth: time for loading"),
+        Param::query("prefill_us_per_token", AMOUNT, "Cost of prefill"),
+        Param::query("page_tokens", r#"{"type": "integer", "minimum": 1}"#, "Tokens of a page"),
+    ],
+    answer: PLANNED,
+    statuses: &[503],
+    ..call(Method::Get, "/v1/plan", Some(Right::Read))
+};
+
+pub(crate) const OUTCOME: Call = Call {
+    id: "plan_outcome",
+    summary: "How a plan did",
+    params: &[Param {
+        name: "id",
+        place: Place::Path,
+        required: true,
+        schema: r#"{"type": "string", "minLength": 1}"#,
+        what: "The plan's `plan_id`",
+    }],
+    answer: Answer { status: 200, what: "So far", kind: Kind::One("Outcome") },
+    statuses: &[404],
+    ..call(Method::Get, "/v1/plan/{id}", Some(Right::Read))
+};
 
 /// As the arguments of `prefix-indexer plan`.
 #[derive(Deserialize)]
@@ -49,7 +97,7 @@ pub(crate) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    Params::of(&uri).finish()?;
+    Params::of(&uri, POST.params).finish()?;
     let payload = app.read_body(&headers, body).await?;
     let text = json_text(&payload.bytes)?;
     let asked: Asked = serde_json::from_str(text).map_err(|error| {
@@ -64,7 +112,7 @@ pub(crate) async fn get(
     CallerOf(caller): CallerOf,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let mut params = Params::of(&uri);
+    let mut params = Params::of(&uri, GET.params);
     let (budget, horizon) = (params.parsed("budget", str::parse), params.parsed("horizon", str::parse));
     let asked = Asked {
         budget: budget.unwrap_or(ByteSize(0)),
@@ -99,8 +147,12 @@ async fn make(app: Arc<App>, caller: &Caller, mut asked: Asked) -> Result<Respon
         _ => {}
     }
     // Milliseconds for large budgets: where nobody waits for it.
+    let book = Arc::clone(&app.book);
     let planned = tokio::task::spawn_blocking(move || app.plan(&asked)).await;
-    json_of(StatusCode::OK, &planned.map_err(|error| Problem::internal(&error))??)
+    let plan = planned.map_err(|error| Problem::internal(&error))??;
+    // What is loaded by it is judged by what comes, whatever happens to this process.
+    book.until_saved().await?;
+    json_of(StatusCode::OK, &plan)
 }
 
 impl App {
@@ -112,6 +164,7 @@ impl App {
         // As for scores: in an index of an old trace, now is when that ended.
         let wall_ms = wall_clock_ms();
         let is_live = wall_ms.saturating_sub(view.newest_ms()) <= horizon_ms.saturating_mul(10);
+        let experience = self.book.lock().plans.experience().clone();
         let query = PlanQuery {
             now_ms: asked.now.or(is_live.then_some(wall_ms)),
             policy: asked.policy.as_deref().unwrap_or("auto"),
@@ -122,6 +175,7 @@ impl App {
             deadline_ms: asked.deadline.map(milliseconds),
             prefill_us_per_token: asked.prefill_us_per_token,
             page_tokens: asked.page_tokens.unwrap_or(PAGE_TOKENS),
+            experience: Some(&experience),
             ..PlanQuery::new(asked.budget.0, horizon_ms)
         };
         let started = std::time::Instant::now();
@@ -133,7 +187,7 @@ impl App {
             error => Problem::internal(&error),
         })?;
         self.requests.planned(started.elapsed());
-        self.book.lock().plans.add(&plan, asked.tenant.as_deref(), &view);
+        self.book.lock().plans.add(&plan, &query);
         Ok(plan)
     }
 }

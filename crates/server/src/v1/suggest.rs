@@ -4,10 +4,11 @@ use crate::{
     access::CallerOf,
     answer::{Detail, Problem, json_response},
     app::App,
+    describe::{self, AMOUNT, Answer, Call, DURATION, IDS, Kind, Method, Param, TEXT, TIME, call},
     events::json_text,
     params::Params,
     rank::{MAX_TOP_K, Question},
-    tokens::Caller,
+    tokens::{Caller, Right},
 };
 use axum::{
     body::Body,
@@ -25,12 +26,43 @@ const TOP_K: u64 = 10;
 /// The time that the scores are as of.
 const NOW_HEADER: &str = "prefix-indexer-now-ms";
 
+const BEST: Answer = Answer { status: 200, what: "Best first", kind: Kind::List("Recommendation") };
+
+pub(crate) const GET: Call = Call {
+    id: "suggest",
+    summary: "The best prefixes, best first",
+    description: "The header `prefix-indexer-now-ms` of the answer says as of when scores are.",
+    params: &[
+        Param::query(
+            "top_k",
+            r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 10}"#,
+            "How many at most",
+        ),
+        Param::query("min_score", AMOUNT, "Leave out lower scores"),
+        Param::query("tenant", TEXT, "Only of this tenant"),
+        Param::query("model", TEXT, "Only of this model"),
+        Param::query("half_life", DURATION, "One of the index's"),
+        Param::query("now", TIME, "Score as of this time in milliseconds, at least that of the newest event"),
+        Param::query("active", IDS, "Resident prefixes, which are left out"),
+    ],
+    answer: BEST,
+    ..call(Method::Get, "/v1/suggest", Some(Right::Read))
+};
+
+pub(crate) const POST: Call = Call {
+    id: "suggest_without",
+    summary: "The same with a body, for many resident prefixes",
+    body: describe::Body::Document("SuggestAsked"),
+    answer: BEST,
+    ..call(Method::Post, "/v1/suggest", Some(Right::Read))
+};
+
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
     CallerOf(caller): CallerOf,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let mut params = Params::of(&uri);
+    let mut params = Params::of(&uri, GET.params);
     let top_k = params.integer("top_k", 1..=MAX_TOP_K).unwrap_or(TOP_K) as usize;
     let question = Question {
         tenant: params.text("tenant"),
@@ -73,7 +105,7 @@ pub(crate) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    Params::of(&uri).finish()?;
+    Params::of(&uri, POST.params).finish()?;
     let payload = app.read_body(&headers, body).await?;
     let text = json_text(&payload.bytes)?;
     let wrong = |field: &'static str, msg: String| {

@@ -1,7 +1,7 @@
 //! Candidates as blocks: rows that are one object in the cold tier are one block.
 //!
-//! A block's key is made of tenant, model and prefix id. An index with layer or page bands has several rows for it; they are
-//! planned once: their uses add up, its bytes are those of the largest.
+//! Where a block's key is made of tenant, model and prefix id alone, an index with layer or page bands has several rows for it; they
+//! are planned once: their uses add up, its bytes are those of the largest. Where keys name layers or pages, each row is a block.
 
 use super::{
     PlanQuery,
@@ -68,7 +68,7 @@ impl Pool {
         let Candidates { rows, facts, .. } = candidates;
         let quotas: HashMap<&str, u32> =
             (0..).zip(query.quotas).map(|(number, (tenant, _))| (tenant.as_str(), number)).collect();
-        let is_one = spec.key_policy == KeyPolicy::default();
+        let is_one = query.bands || spec.key_policy == KeyPolicy::default();
         let mut numbers: HashMap<PrefixKey, u32> = HashMap::new();
         let mut number_of = Vec::new();
         let mut blocks: Vec<Candidacy> = Vec::with_capacity(rows.len());

@@ -50,29 +50,25 @@ pub(super) struct Candidates<'v> {
     pub(super) weight: f64,
 }
 
+/// The heads of these rankings that fill the room, and what they stand on.
 pub(super) fn find<'v>(
     query: &PlanQuery<'_>,
     view: &'v View,
     orders: &[Order],
 ) -> Result<Candidates<'v>, ServiceError> {
-    let mut search = Search { query, view, rows: Vec::new(), facts: Vec::new(), places: HashMap::default() };
-    for &order in orders {
-        search.take(order)?;
-    }
+    let mut search = Search::of_heads(query, view, orders, MOST_ROWS)?;
     search.link()?;
-    let sample = view.sample(SAMPLE)?;
-    let is_asked = |row: &Row<'_>| {
-        query.tenant.is_none_or(|tenant| tenant == row.tenant())
-            && query.model_id.is_none_or(|model_id| model_id == row.model_id())
-    };
-    let rest = sample.iter().filter(|row| is_asked(row) && !search.places.contains_key(&row.key()));
-    Ok(Candidates {
-        rest: rest.map(Facts::of).collect(),
-        weight: view.len() as f64 / sample.len().max(1) as f64,
-        sample: sample.iter().map(Facts::of).collect(),
-        rows: search.rows,
-        facts: search.facts,
-    })
+    search.end()
+}
+
+/// So many rows of these rankings, each with no word about its parent.
+pub(super) fn heads<'v>(
+    query: &PlanQuery<'_>,
+    view: &'v View,
+    orders: &[Order],
+    rows: usize,
+) -> Result<Candidates<'v>, ServiceError> {
+    Search::of_heads(query, view, orders, rows.div_ceil(orders.len().max(1)))?.end()
 }
 
 /// Keys are digests: any eight bytes of one are as good a hash as can be made of it.
@@ -103,12 +99,24 @@ struct Search<'q, 'v> {
     places: HashMap<PrefixKey, u32, ByDigest>,
 }
 
-impl<'v> Search<'_, 'v> {
+impl<'q, 'v> Search<'q, 'v> {
+    /// With the heads of rankings, of each at most so many rows.
+    fn of_heads(
+        query: &'q PlanQuery<'q>,
+        view: &'v View,
+        orders: &[Order],
+        most: usize,
+    ) -> Result<Search<'q, 'v>, ServiceError> {
+        let mut search = Search { query, view, rows: Vec::new(), facts: Vec::new(), places: HashMap::default() };
+        orders.iter().try_for_each(|&order| search.take(order, most))?;
+        Ok(search)
+    }
+
     /// Takes the head of a ranking: enough to fill the room.
-    fn take(&mut self, order: Order) -> Result<(), ServiceError> {
+    fn take(&mut self, order: Order, most: usize) -> Result<(), ServiceError> {
         let mut room = Room::new(self.query);
         for (count, row) in self.view.ranked(self.query.scope(), order).enumerate() {
-            if count >= MOST_ROWS || (count >= LEAST_ROWS && room.is_full()) {
+            if count >= most || (count >= LEAST_ROWS && room.is_full()) {
                 break;
             }
             let number = self.add(row?);
@@ -153,6 +161,24 @@ impl<'v> Search<'_, 'v> {
             number += 1;
         }
         Ok(())
+    }
+
+    /// What was found, with a sample of the index.
+    fn end(self) -> Result<Candidates<'v>, ServiceError> {
+        let Search { query, view, places, rows, facts } = self;
+        let sample = view.sample(SAMPLE)?;
+        let is_asked = |row: &Row<'_>| {
+            query.tenant.is_none_or(|tenant| tenant == row.tenant())
+                && query.model_id.is_none_or(|model_id| model_id == row.model_id())
+        };
+        let rest = sample.iter().filter(|row| is_asked(row) && !places.contains_key(&row.key()));
+        Ok(Candidates {
+            rest: rest.map(Facts::of).collect(),
+            weight: view.len() as f64 / sample.len().max(1) as f64,
+            sample: sample.iter().map(Facts::of).collect(),
+            rows,
+            facts,
+        })
     }
 
     fn absent(&self, tenant: &str, model_id: &str, prefix_id: &str) -> Link {

@@ -4,6 +4,7 @@ use super::{
     PlanQuery,
     blocks::{Candidacy, Pool},
     candidates::{Candidate, Candidates, Link},
+    likelihood::Policy,
 };
 use prefix_indexer_analytics::planner::Selection;
 use prefix_indexer_models::{Plan, PlanEntry, Tally};
@@ -15,7 +16,8 @@ pub(super) fn write(
     candidates: &Candidates<'_>,
     pool: &Pool,
     selection: &Selection,
-    (why, other_uses): (String, f64),
+    policy: &Policy<'_>,
+    other_uses: f64,
 ) -> Plan {
     let chosen: Vec<&Candidacy> =
         selection.blocks.iter().filter_map(|&place| pool.blocks.get(place as usize)).collect();
@@ -36,8 +38,9 @@ pub(super) fn write(
         horizon_ms: query.horizon_ms,
         budget_bytes: query.budget_bytes,
         total_bytes: entries.iter().map(|entry| entry.bytes).fold(0, u64::saturating_add),
-        why: self::why(query, why, pool, selection),
+        why: self::why(query, policy.why.clone(), pool, selection),
         policy: query.policy.to_owned(),
+        chosen_by: policy.name.clone(),
         expected_hits,
         estimated_hit_improvement: if references > 0.0 { f64::min(1.0, expected_hits / references) } else { 0.0 },
         expected_saved_ms: sum(&mut chosen.iter().map(|block| block.saving_ms())),
@@ -73,8 +76,13 @@ fn entry(block: &Candidacy, candidate: &Candidate<'_>, tally: &Tally, now_ms: u6
         model_id: row.model_id().into(),
         depth: tally.depth,
         bytes: block.bytes,
+        layer_min: Some(tally.layer_min),
+        layer_max: Some(tally.layer_max),
+        page_start: Some(tally.page_start),
+        page_end: Some(tally.page_end),
         probability: block.estimate.probability,
         expected_uses: block.estimate.expected_uses,
+        saves_ms: block.cost_ms,
         hint: hint(tally, block.cost_ms, now_ms, carried),
     }
 }

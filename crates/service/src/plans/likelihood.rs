@@ -5,11 +5,12 @@
 //! expects is as calibrated as the model.
 
 use super::{
+    PlanQuery,
     blocks::Candidacy,
     candidates::Candidates,
     estimates::{Estimates, Facts, Learned},
 };
-use crate::ServiceError;
+use crate::{ServiceError, experience::Correction};
 use prefix_indexer_analytics::{
     Estimate, LEARNED, Model,
     policies::{self, AUTO, Formula, Moment, PolicyError, PrefixFacts, REUSE},
@@ -40,9 +41,11 @@ enum Ranking {
 #[derive(Debug)]
 pub(super) struct Policy<'m> {
     ranking: Ranking,
-    /// Of the formula.
-    name: String,
+    /// Of what ranks.
+    pub(super) name: String,
     model: Option<&'m Model>,
+    /// How earlier plans of it correct its probabilities.
+    correction: Correction,
     pub(super) why: String,
 }
 
@@ -65,15 +68,23 @@ fn formula(name: &str, ladder: &Ladder) -> Result<Ranking, ServiceError> {
 
 impl<'m> Policy<'m> {
     /// A model whose plans have never been judged counts as none.
-    pub(super) fn by_name(name: &str, ladder: &Ladder, model: Option<&'m Model>) -> Result<Policy<'m>, ServiceError> {
+    pub(super) fn of(
+        query: &PlanQuery<'_>,
+        ladder: &Ladder,
+        model: Option<&'m Model>,
+    ) -> Result<Policy<'m>, ServiceError> {
         let model = model.filter(|model| model.ladder() == ladder && !model.choice().shares.is_empty());
         let source = match model {
             Some(_) => "from what the index has learned",
             None => "from the gaps that its prefixes had, for this index has not seen enough yet to learn from",
         };
-        let (ranking, name, why) = match (name, model) {
+        let (ranking, name, mut why) = match (query.policy, model) {
             (AUTO, Some(model)) => {
                 let choice = model.choice();
+                let choice = match query.experience {
+                    Some(experience) => experience.choose(choice, query.horizon_ms, query.budget_bytes),
+                    None => choice,
+                };
                 let ranking = match choice.policy.as_str() {
                     LEARNED => Ranking::Learned,
                     REUSE => Ranking::Reuse,
@@ -92,7 +103,12 @@ impl<'m> Policy<'m> {
                 (formula(name, ladder)?, name.to_owned(), why)
             }
         };
-        Ok(Policy { ranking, name, model, why })
+        let experience = query.experience.map(|experience| experience.correction(&name, query.horizon_ms));
+        let correction = experience.unwrap_or_default();
+        if !correction.is_none() {
+            why += " They are corrected by what came of earlier plans.";
+        }
+        Ok(Policy { ranking, name, model, correction, why })
     }
 
     /// The rankings of the index whose heads hold what the policy ranks first: its own where the index keeps it, else recency and the
@@ -154,6 +170,7 @@ impl<'m> Policy<'m> {
         if matches!(self.ranking, Ranking::Untrained | Ranking::Formula(_)) {
             hand_out_again(blocks);
         }
+        blocks.iter_mut().for_each(|block| block.estimate = self.correction.of(block.estimate));
         let others = candidates.rest.iter().fold(0.0, |uses, facts| uses + estimates.of(facts).expected_uses);
         others * candidates.weight
     }

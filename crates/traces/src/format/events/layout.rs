@@ -1,7 +1,7 @@
 //! The fastest path: a line that is laid out as an earlier one, the same keys in the same order with the same spacing.
 
 use super::{Fields, scan::value};
-use crate::words::load;
+use crate::words::load_two;
 
 /// Layouts remembered: lines with and without the optional fields, mostly.
 const REMEMBERED: usize = 8;
@@ -28,22 +28,24 @@ struct Slot {
     field: u8,
 }
 
-/// Up to 32 bytes that do not change, in words.
+/// Up to 32 bytes that do not change, in two halves.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Literal {
-    words: [u64; 4],
-    /// Bits of the last word that count.
-    mask: u64,
-    full_words: usize,
+    halves: [u128; 2],
+    /// Bits of the halves that count.
+    masks: [u128; 2],
     length: usize,
 }
 
+/// Bytes of half a literal.
+const HALF: usize = 16;
+
 impl Literal {
     fn new(bytes: &[u8]) -> Option<Literal> {
-        let mut literal = Literal { length: bytes.len(), full_words: bytes.len() / 8, ..Literal::default() };
-        literal.mask = (1u64 << (8 * (bytes.len() % 8))) - 1;
-        for (index, word) in bytes.chunks(8).enumerate() {
-            *literal.words.get_mut(index)? = load(word, 0);
+        let mut literal = Literal { length: bytes.len(), ..Literal::default() };
+        for (index, part) in bytes.chunks(HALF).enumerate() {
+            *literal.masks.get_mut(index)? = u128::MAX >> (8 * (HALF - part.len()));
+            *literal.halves.get_mut(index)? = load_two(part, 0);
         }
         Some(literal)
     }
@@ -51,18 +53,9 @@ impl Literal {
     /// Where it ends, if it is at `at`.
     #[inline]
     fn end(&self, bytes: &[u8], at: usize) -> Option<usize> {
-        for (index, word) in self.words.iter().enumerate().take(self.full_words) {
-            if load(bytes, at + 8 * index) != *word {
-                return None;
-            }
-        }
-        if self.mask != 0 {
-            let last = load(bytes, at + 8 * self.full_words) & self.mask;
-            if last != self.words[self.full_words & 3] {
-                return None;
-            }
-        }
-        Some(at + self.length)
+        let differs = |index: usize| (load_two(bytes, at + HALF * index) ^ self.halves[index]) & self.masks[index] != 0;
+        let here = !differs(0) && (self.length <= HALF || !differs(1));
+        here.then_some(at + self.length)
     }
 }
 

@@ -1,11 +1,15 @@
-//! Values of known shape, eight bytes at a time: plain strings, short integers, short decimals.
+//! Values of known shape, many bytes at a time: plain strings, short integers, short decimals.
 //!
 //! Everything here either understands a value completely or gives up on it, so that a slower path can have its say. It
 //! never accepts what that path would refuse.
 
 use super::{Fields, MAX_DEPTH, MAX_LAYER, NAMES};
-use crate::{json, words::load};
+use crate::{
+    json,
+    words::{load, load_two},
+};
 use prefix_indexer_models::Span;
+use wide::u8x16;
 
 /// Numbers that stand for a value of an unknown field, beside the places in [`NAMES`].
 pub(super) const OTHER_STRING: u8 = 13;
@@ -17,30 +21,29 @@ const HIGHS: u64 = 0x8080_8080_8080_8080;
 /// Where the string that begins behind a quote at `at` ends, unless it has an escape or a control character.
 #[inline]
 pub(super) fn string(bytes: &[u8], at: usize) -> Option<Span> {
-    const QUOTES: u64 = ONES * b'"' as u64;
-    const BACKSLASHES: u64 = ONES * b'\\' as u64;
-    const BLANKS: u64 = ONES * b' ' as u64;
     if *bytes.get(at)? != b'"' {
         return None;
     }
     let start = at + 1;
     let mut end = start;
     loop {
-        let word = load(bytes, end);
-        let (quote, backslash) = (word ^ QUOTES, word ^ BACKSLASHES);
-        // The lowest set bit is the first such byte; bits above it may be wrong.
-        let found = (quote.wrapping_sub(ONES) & !quote
-            | backslash.wrapping_sub(ONES) & !backslash
-            | word.wrapping_sub(BLANKS) & !word)
-            & HIGHS;
+        let found = special(load_two(bytes, end));
         if found != 0 {
-            end += found.trailing_zeros() as usize / 8;
+            end += found.trailing_zeros() as usize;
             break;
         }
-        end += 8;
+        end += 16;
     }
     let span = if start == end { Span::NONE } else { Span { start: start as u32, end: end as u32 } };
     (*bytes.get(end)? == b'"').then_some(span)
+}
+
+/// A bit for each byte that is a quote, a backslash or a control character.
+#[inline]
+fn special(bytes: u128) -> u32 {
+    let bytes = u8x16::new(bytes.to_le_bytes());
+    let control = bytes.simd_eq(bytes.min(u8x16::splat(b' ' - 1)));
+    (bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\')) | control).to_bitmask()
 }
 
 /// The value and length of up to 18 digits without a superfluous zero in front.

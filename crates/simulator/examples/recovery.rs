@@ -1,4 +1,4 @@
-//! What each policy recovers after a restart: `restart TRACE [JSON [POLICY,...]]`.
+//! What each policy recovers after a restart: `recovery TRACE [JSON [POLICY,...]]`.
 
 use prefix_indexer_analytics::policies::{self, REPLAY_HALF_LIVES_MS};
 use prefix_indexer_models::Ladder;
@@ -9,7 +9,7 @@ use std::time::Instant;
 #[expect(clippy::print_stdout, reason = "an example talks to people")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("usage: restart TRACE [JSON [POLICY,...]]")?;
+    let path = arguments.next().ok_or("usage: recovery TRACE [JSON [POLICY,...]]")?;
     let trace = Trace::load(Inputs::from_args([path])?.open(TraceOptions::default(), |_| Vec::new()), |_| ())?;
     let json = arguments.next();
     let ladder = Ladder::new(&REPLAY_HALF_LIVES_MS)?;
