@@ -33,7 +33,6 @@ use blocks::Blocks;
 use features::{Features, Place};
 use frozen::Frozen;
 use logistic::Row;
-use model::Horizon;
 use prefix_indexer_models::{Clock, Ladder, MAX_INTEGER, Rank};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -220,7 +219,7 @@ impl Forecaster {
             if self.effort.tables_fade {
                 self.model.table.fade(at_ms);
             }
-            self.model.horizons.iter_mut().for_each(Horizon::turn_page);
+            self.model.horizons.iter_mut().for_each(|horizon| horizon.turn_page());
         }
         // From now on a step stands for twice the time, so those before count half.
         let fading = if doubled { 0.5 + FADING / 2.0 } else { FADING };
@@ -316,12 +315,11 @@ impl Forecaster {
             learned.push([by_learned, plan(&ranks)]);
         }
         let moment = Moment { now_ms: at_ms, ladder: &self.model.ladder };
-        let formulas = self.model.formulas();
-        let fixed = formulas.iter().map(|formula| {
+        let mut fixed = Vec::new();
+        for formula in self.model.formulas() {
             rank_by(formula.as_ref(), &moment, &self.blocks, &among, &mut ranks);
-            plan(&ranks)
-        });
-        let fixed = fixed.collect();
+            fixed.push(plan(&ranks));
+        }
         self.frozen.push_back(Frozen::new(at_ms, among, learned, fixed));
     }
 

@@ -51,7 +51,7 @@ impl Effort {
             uses_a_step: 512..=65_536,
             planned_blocks: 2_048,
             steps_a_plan: 1,
-            uses_a_block_a_plan: 64.0,
+            uses_a_block_a_plan: 128.0,
             tables_fade: true,
             chains: false,
             ..Effort::replay()
