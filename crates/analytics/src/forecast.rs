@@ -16,14 +16,16 @@ mod frozen;
 mod learner;
 mod logistic;
 mod model;
+mod ratio;
 mod steps;
+mod uses;
 
 pub use effort::Effort;
 pub use learner::{FOLLOWED, Learner, LearnerError};
 pub use model::{LEARNED, Model, Outlook};
 
 use crate::{
-    Divergence, Reliability,
+    Divergence,
     backtest::{Choice, Warmup},
     policies::{Formula, Moment},
 };
@@ -35,6 +37,7 @@ use prefix_indexer_models::{Clock, Ladder, MAX_INTEGER, Rank};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use steps::{Random, Steps};
+pub(crate) use uses::{Further, FurtherUses};
 
 /// Looked at a horizon before the first of them is decided: further samples wait.
 const SAMPLES_A_HORIZON: u64 = 16;
@@ -47,6 +50,8 @@ const FADING: f64 = 0.01;
 /// How much of a block's logit is that of all blocks that the same request used last. They will mostly be used together, so
 /// what tells them apart is in good part noise.
 const TOGETHER: f64 = 0.5;
+/// What is due is decided at the next step, and so late at most: a part of the horizon.
+const LATE: u64 = 16;
 /// Plans frozen at the same time.
 const FROZEN: usize = 16;
 
@@ -61,6 +66,8 @@ pub struct Forecaster {
     blocks: Blocks,
     chains: Option<Divergence>,
     steps: Steps,
+    /// When there is something to do next: a step, or a horizon whose end cannot wait for that.
+    due_ms: u64,
     random: Random,
     /// For each horizon, blocks as they were, until it is known what became of them.
     samples: Vec<VecDeque<Sample>>,
@@ -82,6 +89,10 @@ struct Seen {
     features: Features,
     /// What was predicted, if the block stands for all blocks.
     probability: Option<f64>,
+    /// Uses so far.
+    uses: u64,
+    /// What its own rate makes of a further use.
+    further: Further,
 }
 
 impl Forecaster {
@@ -92,6 +103,7 @@ impl Forecaster {
             blocks: Blocks::default(),
             chains: effort.chains.then(Divergence::default),
             steps: Steps::default(),
+            due_ms: 0,
             random: Random::default(),
             samples: vec![VecDeque::new(); effort.horizons_ms.len()],
             frozen: VecDeque::new(),
@@ -126,8 +138,8 @@ impl Forecaster {
     /// The first block that is neither known nor the next new number, and what follows it, is left out.
     pub fn observe(&mut self, time_ms: u64, parent: Option<u32>, chain: &[u32], bytes: impl Fn(u32) -> u64) {
         let time_ms = self.blocks.newest_ms().max(time_ms);
-        if self.steps.is_due(time_ms) {
-            self.step(time_ms);
+        if time_ms >= self.due_ms {
+            self.catch_up(time_ms);
         }
         if let Some(divergence) = &mut self.chains {
             divergence.observe(time_ms, chain);
@@ -185,27 +197,40 @@ impl Forecaster {
 
     /// Everything that is due before the uses at `time_ms` count.
     #[cold]
-    fn step(&mut self, time_ms: u64) {
+    fn catch_up(&mut self, time_ms: u64) {
         self.decide(time_ms);
-        if let Some(at_ms) = self.steps.step(time_ms, &self.effort.uses_a_step) {
-            let doubled = self.steps.take_doubled();
-            if doubled {
-                self.model.ledger.fade();
-                self.model.horizons.iter_mut().for_each(|horizon| horizon.reliability.rotate_left(1));
-                self.model.horizons.iter_mut().for_each(|horizon| horizon.reliability[1] = Reliability::default());
-            }
-            // From now on a step stands for twice the time, so those before count half.
-            let fading = if doubled { 0.5 + FADING / 2.0 } else { FADING };
-            let experts = self.model.horizons.iter_mut().flat_map(|horizon| &mut horizon.experts);
-            experts.for_each(|expert| expert.fade(fading));
-            if self.blocks.len() > 0 {
-                self.look(at_ms);
-                let known = self.blocks.len() as f64;
-                if self.steps.plan_is_due(self.effort.steps_a_plan, known * self.effort.uses_a_block_a_plan) {
-                    self.freeze(at_ms);
-                }
-            }
+        if self.steps.is_due(time_ms) {
+            self.step(time_ms);
             self.decide(time_ms);
+        }
+        let horizons = self.effort.horizons_ms.iter();
+        let samples = self.samples.iter().zip(horizons).filter_map(|(samples, &ms)| Some((samples.front()?.at_ms, ms)));
+        let plans = self.frozen.iter().filter_map(|frozen| frozen.undecided(&self.effort));
+        let latest = |(at_ms, horizon_ms): (u64, u64)| at_ms.saturating_add(horizon_ms + horizon_ms / LATE);
+        self.due_ms = samples.chain(plans).map(latest).fold(self.steps.next_ms(), u64::min);
+    }
+
+    /// Looks, and freezes plans, if there have been enough uses.
+    fn step(&mut self, time_ms: u64) {
+        let Some(at_ms) = self.steps.step(time_ms, &self.effort.uses_a_step) else { return };
+        let doubled = self.steps.take_doubled();
+        if doubled {
+            self.model.ledger.fade();
+            if self.effort.tables_fade {
+                self.model.table.fade(at_ms);
+            }
+            self.model.horizons.iter_mut().for_each(|horizon| horizon.turn_page());
+        }
+        // From now on a step stands for twice the time, so those before count half.
+        let fading = if doubled { 0.5 + FADING / 2.0 } else { FADING };
+        let experts = self.model.horizons.iter_mut().flat_map(|horizon| &mut horizon.experts);
+        experts.for_each(|expert| expert.fade(fading));
+        if self.blocks.len() > 0 {
+            self.look(at_ms);
+            let known = self.blocks.len() as f64;
+            if self.steps.plan_is_due(self.effort.steps_a_plan, known * self.effort.uses_a_block_a_plan) {
+                self.freeze(at_ms);
+            }
         }
     }
 
@@ -220,6 +245,9 @@ impl Forecaster {
                 for seen in &sample.rows {
                     if let Some(probability) = seen.probability {
                         horizon.reliability[1].record(probability, came(seen));
+                    }
+                    if came(seen) {
+                        horizon.further.record(seen.further, blocks.uses(seen.block).saturating_sub(seen.uses));
                     }
                 }
                 let rows = sample.rows.iter().map(|seen| Row { features: &seen.features, came: came(seen) });
@@ -259,9 +287,10 @@ impl Forecaster {
                     drawn.into_iter().max_by(|a, b| popularity(a).total_cmp(&popularity(b))).unwrap_or(0)
                 };
                 let place = place(self.chains.as_ref(), hazards.as_deref(), block);
-                let features = outlook.features(&self.blocks.facts(block), horizon_ms, place);
+                let facts = self.blocks.facts(block);
+                let features = outlook.features(&facts, horizon_ms, place);
                 let probability = uniform.then(|| self.model.horizons[number].probability(&features));
-                rows.push(Seen { block, features, probability });
+                rows.push(Seen { block, features, probability, uses: facts.uses, further: outlook.further(&facts) });
             }
             samples.push_back(Sample { at_ms, rows });
         }
@@ -286,12 +315,11 @@ impl Forecaster {
             learned.push([by_learned, plan(&ranks)]);
         }
         let moment = Moment { now_ms: at_ms, ladder: &self.model.ladder };
-        let formulas = self.model.formulas();
-        let fixed = formulas.iter().map(|formula| {
+        let mut fixed = Vec::new();
+        for formula in self.model.formulas() {
             rank_by(formula.as_ref(), &moment, &self.blocks, &among, &mut ranks);
-            plan(&ranks)
-        });
-        let fixed = fixed.collect();
+            fixed.push(plan(&ranks));
+        }
         self.frozen.push_back(Frozen::new(at_ms, among, learned, fixed));
     }
 

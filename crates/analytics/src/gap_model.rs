@@ -8,6 +8,7 @@
 //! It is coarser than a [`LifeTable`](crate::LifeTable), and it sees only the rows that it is given: where those are the
 //! best of many, it is too optimistic about the others.
 
+use crate::forecast::{Further, FurtherUses};
 use prefix_indexer_models::{GAP_BOUNDS_MS, Gaps, Tally};
 
 const BINS: usize = GAP_BOUNDS_MS.len() + 1;
@@ -111,21 +112,17 @@ impl GapForecast {
         let age_ms = self.now_ms.saturating_sub(tally.last_seen_ms) as f64;
         let frailty = (1.0 + f64::from(tally.gaps.count())) / (1.0 + expected + self.hazard(0.0, age_ms));
         let probability = -(-frailty * self.hazard(age_ms, age_ms + self.window_ms)).exp_m1();
-        Estimate { probability, expected_uses: probability * (1.0 + frailty * self.second) }
+        let exposure = tally.last_seen_ms.saturating_sub(tally.first_seen_ms) as f64 / self.window_ms;
+        let uses = tally.hit_count as f64;
+        let further = Further::new(uses / (1.0 + f64::from(tally.gaps.count())), self.second, uses - 1.0, exposure);
+        Estimate { probability, expected_uses: probability * FurtherUses::default().of_one(further) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn used_at(times_ms: &[u64]) -> Tally {
-        let one =
-            |&time_ms: &u64| Tally { hit_count: 1, first_seen_ms: time_ms, last_seen_ms: time_ms, ..Tally::EMPTY };
-        let mut tally = Tally::EMPTY;
-        times_ms.iter().for_each(|time_ms| tally.merge(&one(time_ms)));
-        tally
-    }
+    use crate::used_at::used_at;
 
     const HOUR_MS: u64 = 3_600_000;
 
@@ -138,7 +135,18 @@ mod tests {
         rows.iter().for_each(|row| model.add(row, 19 * 120_000 + 60_000));
         let forecast = model.forecast(19 * 120_000 + 60_000, 300_000);
         let of = forecast.of(&rows[0]);
-        assert!(of.probability > 0.8 && of.expected_uses > of.probability, "{of:?}");
+        assert!(of.probability > 0.8 && (of.expected_uses - 2.5).abs() < 0.7, "{of:?}");
+    }
+
+    #[test]
+    fn what_is_always_in_use_is_expected_as_often_as_it_came() {
+        // A root that is used every 300 ms, among prefixes that came twice.
+        let root = used_at(&(0..12_000).map(|use_| use_ * 300).collect::<Vec<_>>());
+        let mut model = GapModel::default();
+        (0..500).for_each(|row| model.add(&used_at(&[row * 5_000, row * 6_000 + 90_000]), HOUR_MS));
+        model.add(&root, HOUR_MS);
+        let of = model.forecast(HOUR_MS, 300_000).of(&root);
+        assert!(of.probability > 0.8 && (of.expected_uses / of.probability - 1_000.0).abs() < 50.0, "{of:?}");
     }
 
     #[test]

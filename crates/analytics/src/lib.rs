@@ -25,6 +25,8 @@ mod period;
 pub mod planner;
 pub mod policies;
 mod schedule;
+#[cfg(test)]
+mod used_at;
 mod warmer;
 
 pub use divergence::Divergence;

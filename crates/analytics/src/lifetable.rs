@@ -29,7 +29,7 @@ use classes::{CLASSES, USE_CLASSES, use_class};
 use serde::{Deserialize, Serialize};
 
 /// How long prefixes waited for their next use, by class and age.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LifeTable {
     risk: RiskTable,
     /// For each class by uses: reuses that stayed in it, reuses that left it.
@@ -72,6 +72,13 @@ impl LifeTable {
     /// used again, and what comes later nobody will know.
     pub fn forget(&mut self, waiting: &Waiting, time_ms: u64) {
         self.risk.end(waiting.class(), waiting.last_use_ms, time_ms.max(waiting.last_use_ms), Outcome::Censored);
+    }
+
+    /// Halves the weight of all that was counted until `now_ms`, which is not before the newest use: how prefixes come back changes, and
+    /// what is asked about is yet to come.
+    pub fn fade(&mut self, now_ms: u64) {
+        self.risk.fade(now_ms, CLASSES);
+        self.steps.iter_mut().flatten().for_each(|count| *count /= 2);
     }
 
     /// Adds what another table counted.

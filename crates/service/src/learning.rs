@@ -12,7 +12,7 @@ use prefix_indexer_storage::{Follower, FollowerKind, IndexReader, IndexStore, Op
 /// Name of the side file.
 const NAME: &str = "learned";
 /// Version of its bytes: MessagePack of a [`Learner`].
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What every index is opened with, for writing, so that it learns.
 pub const LEARNING: FollowerKind = FollowerKind { name: NAME, make };

@@ -28,14 +28,33 @@ pub trait Eviction {
     where
         Self: Sized;
 
-    /// A reference to a block: whether it is resident. If not, it is brought in, and another one may have to go.
-    fn touch(&mut self, block: u32) -> bool;
-
-    /// Brings a block in that nobody asked for, as if it were touched; a resident block stays as it is.
-    fn load(&mut self, block: u32);
-
     /// Whether a block is resident.
     fn holds(&self, block: u32) -> bool;
+
+    /// A reference to a resident block.
+    fn hit(&mut self, block: u32);
+
+    /// Takes in a block that is not resident; another one may have to go.
+    fn bring_in(&mut self, block: u32);
+
+    /// A reference to a block: whether it is resident. If not, it is brought in.
+    #[inline]
+    fn touch(&mut self, block: u32) -> bool {
+        let hit = self.holds(block);
+        if hit {
+            self.hit(block);
+        } else {
+            self.bring_in(block);
+        }
+        hit
+    }
+
+    /// Brings a block in that nobody asked for, as if it were touched; a resident block stays as it is.
+    fn load(&mut self, block: u32) {
+        if !self.holds(block) {
+            self.bring_in(block);
+        }
+    }
 }
 
 /// What a tier is made for.

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 /// By how much (as a share of the clairvoyant gain) another policy must lead the preferred one to be chosen instead. Choosing
 /// by smaller differences follows noise.
 const MARGIN: f64 = 0.02;
+/// How much more it must lead after a single plan; the noise falls with the square root of their number.
+const NOISE: f64 = 0.1;
 
 /// Worth of frozen plans, by horizon, budget and policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,7 +96,7 @@ impl Ledger {
     }
 
     /// The number of the policy to follow, among those that `offered` says yes to: the preferred one unless another leads it by 2
-    /// points of the clairvoyant gain.
+    /// points of the clairvoyant gain, and by more while few plans have been judged.
     ///
     /// Over all horizons and budgets together: fewer plans decide less well than they fit better.
     pub fn best(&self, offered: impl Fn(usize) -> bool) -> usize {
@@ -104,7 +106,10 @@ impl Ledger {
             // The first of equals.
             best.filter(|best: &(f64, usize)| best.0 >= rival.0).or(Some(rival))
         });
-        rival.filter(|rival| rival.0 > preferred + MARGIN).map_or(0, |rival| rival.1)
+        let judged = self.plans.iter().filter(|&&plans| plans > 0.0);
+        let plans = judged.clone().sum::<f64>() / judged.count().max(1) as f64;
+        let margin = MARGIN + NOISE / plans.sqrt();
+        rival.filter(|rival| rival.0 > preferred + margin).map_or(0, |rival| rival.1)
     }
 
     /// The choice with its reasons.
@@ -176,8 +181,13 @@ mod tests {
         };
         check(50, 40, 45, "learned");
         check(50, 40, 51, "learned");
-        check(50, 40, 53, "frequent");
-        check(50, 90, 53, "recent");
+        check(50, 40, 61, "learned");
+        check(50, 40, 63, "frequent");
+        check(50, 90, 63, "recent");
+        // The more plans, the less is noise.
+        let mut often = ledger();
+        (0..400).for_each(|_| often.record(1, &[100, 0], &[vec![50, 0], vec![40, 0], vec![53, 0]]));
+        assert_eq!(often.choice().policy, "frequent");
         assert!(ledger().choice().why.contains("no plan"));
     }
 

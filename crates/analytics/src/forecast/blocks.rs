@@ -125,6 +125,10 @@ impl Blocks {
         self.known.get(block as usize).is_some_and(|known| known.waiting.last_use_ms >= at_ms)
     }
 
+    pub(super) fn uses(&self, block: u32) -> u64 {
+        self.known.get(block as usize).map_or(0, |known| known.uses)
+    }
+
     pub(super) fn parent(&self, block: u32) -> Option<u32> {
         self.known.get(block as usize).map(|known| known.parent).filter(|&parent| parent != NO_BLOCK)
     }

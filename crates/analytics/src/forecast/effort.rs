@@ -21,6 +21,8 @@ pub struct Effort {
     pub steps_a_plan: u32,
     /// Uses between two judged plans, as a multiple of the blocks known, unless the uses have doubled before that.
     pub uses_a_block_a_plan: f64,
+    /// Whether life tables forget: when the steps become longer, what came before counts half.
+    pub tables_fade: bool,
     /// Whether requests are whole chains, root first, so that it can be learned where in the tree they go on.
     pub chains: bool,
 }
@@ -36,6 +38,7 @@ impl Effort {
             planned_blocks: usize::MAX,
             steps_a_plan: 8,
             uses_a_block_a_plan: 0.0,
+            tables_fade: false,
             chains: true,
         }
     }
@@ -48,7 +51,8 @@ impl Effort {
             uses_a_step: 512..=65_536,
             planned_blocks: 2_048,
             steps_a_plan: 1,
-            uses_a_block_a_plan: 64.0,
+            uses_a_block_a_plan: 128.0,
+            tables_fade: true,
             chains: false,
             ..Effort::replay()
         }

@@ -116,12 +116,11 @@ impl Features {
         }
         values[DIVERGENCE_HAZARD] = CENTRES[DIVERGENCE_HAZARD];
         values[PACE] = CENTRES[PACE];
-        let mut features = Features(values);
-        for column in 1..COLUMNS {
-            features.scale(column);
+        for ((value, centre), width) in values.iter_mut().zip(CENTRES).zip(WIDTHS) {
+            *value = ((*value - centre) / width).clamp(-LIMIT, LIMIT);
         }
-        features.0[0] = 1.0;
-        features
+        values[0] = 1.0;
+        Features(values)
     }
 
     /// Adds what the chain says.
@@ -157,7 +156,7 @@ pub(crate) fn popularity(facts: &PrefixFacts<'_>, now: &Clock) -> f64 {
 
 /// The decayed sums; of a use in the future (a clock that goes wrong) as of then.
 #[inline]
-fn scores(facts: &PrefixFacts<'_>, now: &Clock) -> [f64; MAX_RUNGS] {
+pub(crate) fn scores(facts: &PrefixFacts<'_>, now: &Clock) -> [f64; MAX_RUNGS] {
     if facts.last_seen_ms <= now.now_ms() {
         return now.scores(facts.last_seen_ms, facts.sums);
     }

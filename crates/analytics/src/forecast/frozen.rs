@@ -32,6 +32,11 @@ impl Frozen {
         }
     }
 
+    /// When the plans were made, and for the next horizon that is to be judged.
+    pub(super) fn undecided(&self, effort: &Effort) -> Option<(u64, u64)> {
+        Some((self.at_ms, *effort.horizons_ms.get(self.judged)?))
+    }
+
     pub(super) fn is_judged(&self, effort: &Effort) -> bool {
         self.judged >= effort.horizons_ms.len()
     }

@@ -17,10 +17,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Prefixes that a learner follows at most, unless told otherwise: some 1 MiB. Judging plans of four times as many doubled the
 /// time of a bulk load.
-pub const FOLLOWED: usize = 8_192;
+pub const FOLLOWED: usize = 4_096;
 
 /// Version of what a learner is written as.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Silence, in multiples of the longest horizon, after which a prefix may be forgotten.
 const SILENCE: u64 = 64;
 

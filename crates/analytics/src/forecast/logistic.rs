@@ -56,23 +56,25 @@ impl Logistic {
         self.columns.iter().zip(&self.weights).map(|(&column, weight)| weight * value(features, column)).sum()
     }
 
-    pub(crate) fn learn<'a>(&mut self, rows: impl Iterator<Item = Row<'a>> + Clone) {
+    pub(crate) fn learn<'a>(&mut self, rows: impl Iterator<Item = Row<'a>>) {
         let size = self.columns.len();
         let before = self.weights.clone();
-        let mut chosen = vec![0.0; size];
+        // The columns that count, row after row: each step looks at all of them.
+        let mut table = Vec::with_capacity(rows.size_hint().0 * size);
+        let mut came = Vec::with_capacity(rows.size_hint().0);
+        for row in rows {
+            table.extend(self.columns.iter().map(|&column| value(row.features, column)));
+            came.push(f64::from(u8::from(row.came)));
+        }
         for step in 0..=STEPS {
             let mut curvature = self.precision.clone();
             let mut slope: Vec<f64> = (0..size)
                 .map(|i| (0..size).map(|j| self.precision[i * size + j] * (before[j] - self.weights[j])).sum())
                 .collect();
-            for row in rows.clone() {
-                let mut logit = 0.0;
-                for ((chosen, &column), weight) in chosen.iter_mut().zip(&self.columns).zip(&self.weights) {
-                    *chosen = value(row.features, column);
-                    logit += *chosen * weight;
-                }
+            for (chosen, came) in table.chunks_exact(size.max(1)).zip(&came) {
+                let logit = chosen.iter().zip(&self.weights).map(|(chosen, weight)| chosen * weight).sum();
                 let probability = sigmoid(logit);
-                let error = f64::from(u8::from(row.came)) - probability;
+                let error = came - probability;
                 let weight = probability * (1.0 - probability);
                 for i in 0..size {
                     slope[i] += error * chosen[i];

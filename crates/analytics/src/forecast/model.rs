@@ -4,13 +4,14 @@ use super::{
     effort::Effort,
     features::{self, Features, Place},
     logistic::{Logistic, Ridge, sigmoid},
+    uses::{Further, FurtherUses},
 };
 use crate::{
-    Divergence, Expectations, LifeTable, Reliability, ReuseModel,
+    Divergence, LifeTable, Reliability, ReuseModel,
     backtest::{Choice, Ledger},
     policies::{self, Formula, PrefixFacts, REUSE},
 };
-use prefix_indexer_models::{Clock, Ladder, MAX_INTEGER};
+use prefix_indexer_models::{Clock, Ladder, MAX_INTEGER, exp2};
 use serde::{Deserialize, Serialize};
 
 /// What the learned probability is called among the policies that `auto` chooses from.
@@ -40,9 +41,17 @@ pub(super) struct Horizon {
     pub(super) experts: Vec<Logistic>,
     /// Of the time before the steps became longer, and since.
     pub(super) reliability: [Reliability; 2],
+    pub(super) further: FurtherUses,
 }
 
 impl Horizon {
+    /// The steps have become longer.
+    pub(super) fn turn_page(&mut self) {
+        self.reliability.rotate_left(1);
+        self.reliability[1] = Reliability::default();
+        self.further.fade();
+    }
+
     pub(super) fn probability(&self, features: &Features) -> f64 {
         let sum: f64 = self.experts.iter().map(|expert| expert.logit(features)).sum();
         sigmoid(sum / self.experts.len().max(1) as f64)
@@ -59,7 +68,12 @@ impl Model {
             ],
             false => vec![Logistic::new(features::row_columns(rungs), COUNTED_RIDGE)],
         };
-        let horizon = |&horizon_ms: &u64| Horizon { horizon_ms, experts: experts(), reliability: Default::default() };
+        let horizon = |&horizon_ms: &u64| Horizon {
+            horizon_ms,
+            experts: experts(),
+            reliability: Default::default(),
+            further: FurtherUses::default(),
+        };
         let names = [LEARNED.to_owned(), REUSE.to_owned()].into_iter().chain(policies::formula_names(ladder)).collect();
         Model {
             ladder: ladder.clone(),
@@ -142,6 +156,7 @@ impl Model {
                 continue;
             };
             ours.reliability.iter_mut().zip(&theirs.reliability).for_each(|(ours, theirs)| ours.merge(theirs));
+            ours.further.merge(&theirs.further);
             let evidence = |horizon: &Horizon| horizon.experts.iter().map(Logistic::evidence).sum::<f64>();
             if evidence(theirs) > evidence(ours) {
                 ours.experts.clone_from(&theirs.experts);
@@ -193,6 +208,9 @@ impl<'a> Outlook<'a> {
     /// Likewise, where the place in a chain is known, at both horizons of [`hazards`](Self::hazards) (twice the same if they are one).
     pub(super) fn placed(&self, prefix: &PrefixFacts<'_>, places: Option<[Place; 2]>) -> f64 {
         let [below, above] = self.between;
+        if let Some(horizon) = self.model.horizons.get(below).filter(|horizon| horizon.horizon_ms == self.horizon_ms) {
+            return horizon.probability(&self.features(prefix, self.horizon_ms, places.map(|[place, _]| place)));
+        }
         let hazard = |number: usize, which: usize| self.hazard(prefix, number, places.map(|places| places[which]));
         let first = hazard(below, 0);
         let hazard = if below != above {
@@ -236,9 +254,30 @@ impl<'a> Outlook<'a> {
         self.reuse.probability(&prefix.waiting, self.now_ms, self.horizon_ms)
     }
 
-    /// How many uses to expect for each use that is expected at least once, from the life tables: to be asked for what
-    /// [`Expectations::of`] says over [`reuse`](Self::reuse).
-    pub fn expectations(&self) -> Expectations<'_> {
-        self.reuse.expectations(self.horizon_ms)
+    /// Uses within the horizon to expect of a prefix that is used at all within it; at least 1. The probability of that times this
+    /// number is how many to expect.
+    pub fn uses_of_one(&self, prefix: &PrefixFacts<'_>) -> f64 {
+        let further = self.further(prefix);
+        let [below, above] = self.between;
+        let nearer = if self.share > 0.5 { above } else { below };
+        let learned = self.model.horizons.get(nearer);
+        learned.map_or_else(|| FurtherUses::default().of_one(further), |horizon| horizon.further.of_one(further))
+    }
+
+    /// What follows from the prefix's own rate and from its class.
+    pub(super) fn further(&self, prefix: &PrefixFacts<'_>) -> Further {
+        let half_lives = self.model.ladder.half_lives_ms().enumerate();
+        let fits = |&(_, half_life_ms): &(usize, u64)| half_life_ms >= self.horizon_ms;
+        let Some((rung, half_life_ms)) = half_lives.clone().find(fits).or(half_lives.last()) else {
+            return Further::new(1.0, 0.0, 0.0, 0.0);
+        };
+        let age_ms = self.now_ms.saturating_sub(prefix.first_seen_ms) as f64;
+        // The first use ever says that there is such a prefix, and nothing of its rate.
+        let first = exp2(-age_ms / half_life_ms as f64);
+        let sum = features::scores(prefix, &self.clock)[rung] - first;
+        let exposure = (1.0 - first) * half_life_ms as f64 / std::f64::consts::LN_2 / self.horizon_ms as f64;
+        let after = prefix.waiting.used(self.now_ms);
+        let prior = self.reuse.hazard(&after, self.now_ms, self.horizon_ms / 2);
+        Further::new(prefix.uses as f64 / prefix.waiting.uses.max(1) as f64, prior, sum, exposure)
     }
 }

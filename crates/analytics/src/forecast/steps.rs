@@ -41,9 +41,13 @@ impl Default for Steps {
 }
 
 impl Steps {
-    #[inline]
     pub(super) fn is_due(&self, time_ms: u64) -> bool {
         time_ms >= self.next_ms
+    }
+
+    /// When the next step is due.
+    pub(super) fn next_ms(&self) -> u64 {
+        self.next_ms
     }
 
     #[inline]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 const PRIOR: f64 = 50.0;
 
 /// For each class: how many waited until which age, and how their wait ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RiskTable {
     /// Waits that ended with the event, class after class.
     events: Vec<u64>,
@@ -18,6 +18,9 @@ pub(crate) struct RiskTable {
     censored: Vec<u64>,
     /// Waits going on.
     waiting: Waiting,
+    /// What is to be added to events and numbers at risk, class after class, so that what was long ago counts less. Empty before the
+    /// first [`fade`](Self::fade).
+    faded: Vec<[f64; 2]>,
 }
 
 /// What came of a wait.
@@ -30,7 +33,7 @@ pub(crate) enum Outcome {
 impl RiskTable {
     pub(crate) fn new(classes: usize) -> RiskTable {
         let cells = vec![0; classes * AGE_BINS];
-        RiskTable { events: cells.clone(), censored: cells, waiting: Waiting::new(classes) }
+        RiskTable { events: cells.clone(), censored: cells, waiting: Waiting::new(classes), faded: Vec::new() }
     }
 
     /// A wait begins.
@@ -61,20 +64,44 @@ impl RiskTable {
         add(&mut self.events, &other.events);
         add(&mut self.censored, &other.censored);
         self.waiting.merge(&other.waiting);
+        self.faded.resize(self.faded.len().max(other.faded.len()), [0.0; 2]);
+        for (ours, theirs) in self.faded.iter_mut().zip(&other.faded) {
+            *ours = [ours[0] + theirs[0], ours[1] + theirs[1]];
+        }
+    }
+
+    /// Halves the weight of all that has been until `now_ms`. Those who wait keep their full weight for what is still to come.
+    pub(crate) fn fade(&mut self, now_ms: u64, classes: usize) {
+        let counts = self.counts(now_ms, classes);
+        self.faded.resize(classes * AGE_BINS, [0.0; 2]);
+        for (faded, counts) in self.faded.chunks_mut(AGE_BINS).zip(&counts) {
+            for (bin, faded) in faded.iter_mut().enumerate() {
+                *faded = [faded[0] - counts.events[bin] / 2.0, faded[1] - counts.at_risk[bin] / 2.0];
+            }
+        }
+    }
+
+    /// Events and numbers at risk of each class as of `now_ms`.
+    fn counts(&self, now_ms: u64, classes: usize) -> Vec<Counts> {
+        let census = self.waiting.census(ages::ticks(now_ms));
+        let counts = |class: usize| {
+            let cells = class * AGE_BINS..(class + 1) * AGE_BINS;
+            let events = self.events.get(cells.clone()).unwrap_or(&[]);
+            let censored = self.censored.get(cells.clone()).unwrap_or(&[]);
+            let mut counts = Counts::new(events, censored, census.get(class));
+            for (bin, faded) in self.faded.get(cells).unwrap_or(&[]).iter().enumerate() {
+                counts.events[bin] = (counts.events[bin] + faded[0]).max(0.0);
+                counts.at_risk[bin] = (counts.at_risk[bin] + faded[1]).max(counts.events[bin]);
+            }
+            counts
+        };
+        (0..classes).map(counts).collect()
     }
 
     /// The cumulative hazard of each class as of `now_ms`. Classes with the same number in `groups` are shrunk towards what
     /// they have in common, and that towards what all have in common.
     pub(crate) fn hazards(&self, now_ms: u64, groups: &[usize]) -> Vec<CumulativeHazard> {
-        let census = self.waiting.census(ages::ticks(now_ms));
-        let counts = |class: usize| {
-            let cells = class * AGE_BINS..(class + 1) * AGE_BINS;
-            let empty: &[u64] = &[];
-            let events = self.events.get(cells.clone()).unwrap_or(empty);
-            let censored = self.censored.get(cells).unwrap_or(empty);
-            Counts::new(events, censored, census.get(class))
-        };
-        let classes: Vec<Counts> = (0..groups.len()).map(counts).collect();
+        let classes = self.counts(now_ms, groups.len());
         let mut all = Counts::default();
         let mut grouped = vec![Counts::default(); groups.iter().max().map_or(0, |most| most + 1)];
         for (class, &group) in classes.iter().zip(groups) {
@@ -143,6 +170,16 @@ impl Counts {
     }
 }
 
+/// -ln(1 - x), for x from 0 to below 1. Most are small, and their series takes a fifth of the time: to x^9 it leaves less than 3e-14 of x.
+#[inline]
+fn minus_ln_of_rest(x: f64) -> f64 {
+    if x > 0.04 {
+        return -(1.0 - x).ln();
+    }
+    let terms = [1.0 / 9.0, 1.0 / 8.0, 1.0 / 7.0, 1.0 / 6.0, 0.2, 0.25, 1.0 / 3.0, 0.5, 1.0];
+    x * terms.iter().fold(0.0, |sum, term| sum * x + term)
+}
+
 /// The hazard added up from age 0: the probability of no event until an age is exp(-it).
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CumulativeHazard {
@@ -153,7 +190,7 @@ impl CumulativeHazard {
     fn new(hazard: &Hazard) -> CumulativeHazard {
         let mut at_edge = [0.0; AGE_BINS + 1];
         for bin in 0..AGE_BINS {
-            at_edge[bin + 1] = at_edge[bin] - (1.0 - hazard[bin].clamp(0.0, 0.999_999)).ln();
+            at_edge[bin + 1] = at_edge[bin] + minus_ln_of_rest(hazard[bin].clamp(0.0, 0.999_999));
         }
         CumulativeHazard { at_edge }
     }

@@ -36,14 +36,7 @@ pub fn known_period(tally: &Tally) -> Option<Period> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn used_at(times_ms: &[u64]) -> Tally {
-        let one =
-            |&time_ms: &u64| Tally { hit_count: 1, first_seen_ms: time_ms, last_seen_ms: time_ms, ..Tally::EMPTY };
-        let mut tally = Tally::EMPTY;
-        times_ms.iter().for_each(|time_ms| tally.merge(&one(time_ms)));
-        tally
-    }
+    use crate::used_at::used_at;
 
     fn check(times_ms: &[u64], expect: Option<(u64, f64)>) {
         let found = known_period(&used_at(times_ms));

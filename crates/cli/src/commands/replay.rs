@@ -119,7 +119,7 @@ impl Args {
         options: &restart_scenario::Options,
         report: &restart_scenario::Report,
     ) -> anyhow::Result<u8> {
-        let calibration = calibration::run(trace, &options.at, &options.horizons_ms);
+        let calibration = calibration::run(trace, &options.at, &options.horizons_ms)?;
         let formulas = formulas();
         let draw = |page: &mut Page| {
             page::restart(page, report, |name| formulas.iter().any(|formula| formula == name));

@@ -17,7 +17,7 @@ use prefix_indexer_analytics::{
 };
 use prefix_indexer_models::{IndexSpec, Ladder, Rank, parse_duration_ms};
 use prefix_indexer_storage::Order;
-use std::{cmp::Reverse, collections::HashMap};
+use std::cmp::Reverse;
 
 /// Decayed sums count this much more in the formula of an index that has learned nothing: one that has faded is as good as any.
 const FADED: f64 = 1e-4;
@@ -136,13 +136,10 @@ impl<'m> Policy<'m> {
         [now_ms, horizon_ms]: [u64; 2],
     ) -> f64 {
         let outlook = self.model.map(|model| model.outlook(now_ms, horizon_ms));
-        let expectations = outlook.as_ref().map(|outlook| outlook.expectations());
-        let mut estimates = match (&outlook, &expectations) {
-            (Some(outlook), Some(expectations)) => {
-                let by_tables = matches!(self.ranking, Ranking::Reuse);
-                Estimates::Learned(Learned { outlook, expectations, by_tables, spec, now_ms, uses: HashMap::new() })
-            }
-            _ => Estimates::from_gaps(&candidates.sample, now_ms, horizon_ms),
+        let by_tables = matches!(self.ranking, Ranking::Reuse);
+        let estimates = match &outlook {
+            Some(outlook) => Estimates::Learned(Learned { outlook, by_tables, spec }),
+            None => Estimates::from_gaps(&candidates.sample, now_ms, horizon_ms),
         };
         let facts = |block: &Candidacy| candidates.facts.get(block.row as usize);
         for block in blocks.iter_mut() {

@@ -61,8 +61,27 @@ impl Arc {
             self.put(ghosts, block);
         }
     }
+}
 
-    /// Cases II to IV of the paper: the block is not resident.
+impl Eviction for Arc {
+    fn new(setup: &Setup<'_>) -> Arc {
+        Arc {
+            lists: Lists::new(setup.blocks, 4),
+            places: vec![OUT; setup.blocks as usize],
+            lengths: [0; 4],
+            target: 0.0,
+            // More than all blocks changes nothing, and twice the capacity has to fit a number.
+            capacity: setup.capacity.min(setup.blocks),
+        }
+    }
+
+    #[inline]
+    fn hit(&mut self, block: u32) {
+        self.take(block);
+        self.put(T2, block);
+    }
+
+    /// Cases II to IV of the paper.
     fn bring_in(&mut self, block: u32) {
         if self.capacity == 0 {
             return;
@@ -99,36 +118,6 @@ impl Arc {
                 }
                 self.put(T1, block);
             }
-        }
-    }
-}
-
-impl Eviction for Arc {
-    fn new(setup: &Setup<'_>) -> Arc {
-        Arc {
-            lists: Lists::new(setup.blocks, 4),
-            places: vec![OUT; setup.blocks as usize],
-            lengths: [0; 4],
-            target: 0.0,
-            // More than all blocks changes nothing, and twice the capacity has to fit a number.
-            capacity: setup.capacity.min(setup.blocks),
-        }
-    }
-
-    fn touch(&mut self, block: u32) -> bool {
-        let hit = self.holds(block);
-        if hit {
-            self.take(block);
-            self.put(T2, block);
-        } else {
-            self.bring_in(block);
-        }
-        hit
-    }
-
-    fn load(&mut self, block: u32) {
-        if !self.holds(block) {
-            self.bring_in(block);
         }
     }
 

@@ -22,21 +22,15 @@ impl Eviction for Fifo {
     }
 
     #[inline]
-    fn touch(&mut self, block: u32) -> bool {
-        let hit = self.held[block as usize];
-        if !hit {
-            if self.queue.len() >= self.capacity {
-                let Some(first) = self.queue.pop_front() else { return false };
-                self.held[first as usize] = false;
-            }
-            self.queue.push_back(block);
-            self.held[block as usize] = true;
-        }
-        hit
-    }
+    fn hit(&mut self, _: u32) {}
 
-    fn load(&mut self, block: u32) {
-        self.touch(block);
+    fn bring_in(&mut self, block: u32) {
+        if self.queue.len() >= self.capacity {
+            let Some(first) = self.queue.pop_front() else { return };
+            self.held[first as usize] = false;
+        }
+        self.queue.push_back(block);
+        self.held[block as usize] = true;
     }
 
     fn holds(&self, block: u32) -> bool {

@@ -20,7 +20,28 @@ struct Lfu {
     capacity: u32,
 }
 
-impl Lfu {
+impl Lfu {}
+
+impl Eviction for Lfu {
+    fn new(setup: &Setup<'_>) -> Lfu {
+        Lfu {
+            lists: Lists::new(setup.blocks, 1),
+            uses: vec![0; setup.blocks as usize],
+            least: 0,
+            held: 0,
+            capacity: setup.capacity,
+        }
+    }
+
+    #[inline]
+    fn hit(&mut self, block: u32) {
+        let uses = &mut self.uses[block as usize];
+        *uses += 1;
+        self.lists.reserve(*uses);
+        self.lists.remove(block);
+        self.lists.push_front(*uses, block);
+    }
+
     fn bring_in(&mut self, block: u32) {
         if self.capacity == 0 {
             return;
@@ -36,38 +57,6 @@ impl Lfu {
         self.least = 0;
         self.uses[block as usize] = 0;
         self.lists.push_front(0, block);
-    }
-}
-
-impl Eviction for Lfu {
-    fn new(setup: &Setup<'_>) -> Lfu {
-        Lfu {
-            lists: Lists::new(setup.blocks, 1),
-            uses: vec![0; setup.blocks as usize],
-            least: 0,
-            held: 0,
-            capacity: setup.capacity,
-        }
-    }
-
-    fn touch(&mut self, block: u32) -> bool {
-        let hit = self.lists.contains(block);
-        if hit {
-            let uses = &mut self.uses[block as usize];
-            *uses += 1;
-            self.lists.reserve(*uses);
-            self.lists.remove(block);
-            self.lists.push_front(*uses, block);
-        } else {
-            self.bring_in(block);
-        }
-        hit
-    }
-
-    fn load(&mut self, block: u32) {
-        if !self.lists.contains(block) {
-            self.bring_in(block);
-        }
     }
 
     fn holds(&self, block: u32) -> bool {

@@ -23,15 +23,6 @@ impl Lru {
         self.held = 0;
         self.capacity = capacity;
     }
-
-    fn bring_in(&mut self, block: u32) {
-        if self.held < self.capacity {
-            self.held += 1;
-        } else if self.list.pop_back(0).is_none() {
-            return;
-        }
-        self.list.push_front(0, block);
-    }
 }
 
 impl Eviction for Lru {
@@ -40,21 +31,18 @@ impl Eviction for Lru {
     }
 
     #[inline]
-    fn touch(&mut self, block: u32) -> bool {
-        let hit = self.list.contains(block);
-        if hit {
-            self.list.remove(block);
-            self.list.push_front(0, block);
-        } else {
-            self.bring_in(block);
-        }
-        hit
+    fn hit(&mut self, block: u32) {
+        self.list.remove(block);
+        self.list.push_front(0, block);
     }
 
-    fn load(&mut self, block: u32) {
-        if !self.list.contains(block) {
-            self.bring_in(block);
+    fn bring_in(&mut self, block: u32) {
+        if self.held < self.capacity {
+            self.held += 1;
+        } else if self.list.pop_back(0).is_none() {
+            return;
         }
+        self.list.push_front(0, block);
     }
 
     #[inline]

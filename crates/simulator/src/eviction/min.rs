@@ -41,6 +41,19 @@ impl Min {
             self.count -= 1;
         }
     }
+
+    /// Makes room for a block and takes it; whether there is any.
+    fn take_in(&mut self, block: u32) -> bool {
+        if self.capacity == 0 {
+            return false;
+        }
+        if self.count >= self.capacity {
+            self.evict();
+        }
+        self.held[block as usize] = true;
+        self.count += 1;
+        true
+    }
 }
 
 impl Eviction for Min {
@@ -62,19 +75,13 @@ impl Eviction for Min {
         }
     }
 
+    /// The next reference of the trace is past; what comes after it decides when the block goes.
     fn touch(&mut self, block: u32) -> bool {
         let next = self.next.get(self.place).copied().unwrap_or(NEVER);
         self.place += 1;
-        let hit = self.held[block as usize];
-        if !hit {
-            if self.capacity == 0 {
-                return false;
-            }
-            if self.count >= self.capacity {
-                self.evict();
-            }
-            self.held[block as usize] = true;
-            self.count += 1;
+        let hit = self.holds(block);
+        if !hit && !self.take_in(block) {
+            return false;
         }
         if next == NEVER {
             self.unused.push(block);
@@ -84,15 +91,12 @@ impl Eviction for Min {
         hit
     }
 
+    fn hit(&mut self, _: u32) {}
+
     /// Scenarios refuse to load into a tier that looks ahead: when it would be used next is not known here. The block counts
     /// as one that is not.
-    fn load(&mut self, block: u32) {
-        if self.capacity > 0 && !self.held[block as usize] {
-            if self.count >= self.capacity {
-                self.evict();
-            }
-            self.held[block as usize] = true;
-            self.count += 1;
+    fn bring_in(&mut self, block: u32) {
+        if self.take_in(block) {
             self.unused.push(block);
         }
     }

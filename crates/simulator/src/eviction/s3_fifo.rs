@@ -84,6 +84,29 @@ impl S3Fifo {
         }
         self.ghosts.push_front(0, block);
     }
+}
+
+impl Eviction for S3Fifo {
+    fn new(setup: &Setup<'_>) -> S3Fifo {
+        let main_capacity = setup.capacity - setup.capacity / SMALL;
+        S3Fifo {
+            small: VecDeque::new(),
+            main: VecDeque::new(),
+            ghosts: Lists::new(setup.blocks, 1),
+            ghost_count: 0,
+            places: vec![Place::Out; setup.blocks as usize],
+            uses: vec![0; setup.blocks as usize],
+            capacity: setup.capacity as usize,
+            main_capacity: main_capacity as usize,
+            ghost_capacity: main_capacity,
+        }
+    }
+
+    #[inline]
+    fn hit(&mut self, block: u32) {
+        let uses = &mut self.uses[block as usize];
+        *uses = (*uses + 1).min(MOST);
+    }
 
     fn bring_in(&mut self, block: u32) {
         if self.capacity == 0 {
@@ -105,41 +128,6 @@ impl S3Fifo {
         } else {
             self.places[block as usize] = Place::Small;
             self.small.push_back(block);
-        }
-    }
-}
-
-impl Eviction for S3Fifo {
-    fn new(setup: &Setup<'_>) -> S3Fifo {
-        let main_capacity = setup.capacity - setup.capacity / SMALL;
-        S3Fifo {
-            small: VecDeque::new(),
-            main: VecDeque::new(),
-            ghosts: Lists::new(setup.blocks, 1),
-            ghost_count: 0,
-            places: vec![Place::Out; setup.blocks as usize],
-            uses: vec![0; setup.blocks as usize],
-            capacity: setup.capacity as usize,
-            main_capacity: main_capacity as usize,
-            ghost_capacity: main_capacity,
-        }
-    }
-
-    #[inline]
-    fn touch(&mut self, block: u32) -> bool {
-        let hit = self.places[block as usize] != Place::Out;
-        if hit {
-            let uses = &mut self.uses[block as usize];
-            *uses = (*uses + 1).min(MOST);
-        } else {
-            self.bring_in(block);
-        }
-        hit
-    }
-
-    fn load(&mut self, block: u32) {
-        if !self.holds(block) {
-            self.bring_in(block);
         }
     }
 

@@ -30,16 +30,6 @@ impl Sieve {
         self.queue.remove(at);
         true
     }
-
-    fn bring_in(&mut self, block: u32) {
-        if self.held < self.capacity {
-            self.held += 1;
-        } else if !self.evict() {
-            return;
-        }
-        self.visited[block as usize] = false;
-        self.queue.push_front(0, block);
-    }
 }
 
 impl Eviction for Sieve {
@@ -54,20 +44,18 @@ impl Eviction for Sieve {
     }
 
     #[inline]
-    fn touch(&mut self, block: u32) -> bool {
-        let hit = self.queue.contains(block);
-        if hit {
-            self.visited[block as usize] = true;
-        } else {
-            self.bring_in(block);
-        }
-        hit
+    fn hit(&mut self, block: u32) {
+        self.visited[block as usize] = true;
     }
 
-    fn load(&mut self, block: u32) {
-        if !self.queue.contains(block) {
-            self.bring_in(block);
+    fn bring_in(&mut self, block: u32) {
+        if self.held < self.capacity {
+            self.held += 1;
+        } else if !self.evict() {
+            return;
         }
+        self.visited[block as usize] = false;
+        self.queue.push_front(0, block);
     }
 
     fn holds(&self, block: u32) -> bool {

@@ -2,15 +2,16 @@
 //!
 //! Blocks are touched root to leaf. Each eviction policy and capacity runs without a prefetcher, and once with each
 //! scoring policy. A prefetcher looks up every so often which blocks rank highest, as many as the tier can hold, and moves
-//! those that are not in the first tier there, at most so many a round, with the ancestors they lack, root first.
+//! the best of those that are not in the first tier there, at most so many a round, each behind the ancestors it lacks. What
+//! to move is decided by [`next_blocks`], the function that the prefetcher of a running index decides by.
 
 use crate::{
     Capacity, Costs, EvictionPolicy, History, Question, Ranker, Scope, SimulatorError, Trace,
     ranking::Sorter,
     tiers::{Access, Counts, Tier, TierSpec, Tiers},
 };
-use prefix_indexer_analytics::{backtest::Warmup, policies::REPLAY_HALF_LIVES_MS};
-use prefix_indexer_models::{Ladder, Rank};
+use prefix_indexer_analytics::{NextLimits, Presence, RankedBlock, next_blocks, policies::REPLAY_HALF_LIVES_MS};
+use prefix_indexer_models::{Ladder, PrefixKey, Rank};
 use serde::Serialize;
 
 /// What to compare.
@@ -234,7 +235,6 @@ struct Run<'a> {
     trace: &'a Trace,
     options: &'a Options,
     history: History<'a>,
-    warmup: Warmup,
     sorter: Sorter,
     ranks: Vec<Rank>,
     sorted: Vec<u32>,
@@ -246,7 +246,6 @@ impl<'a> Run<'a> {
             trace,
             options,
             history: History::new(trace, Ladder::new(&REPLAY_HALF_LIVES_MS)?),
-            warmup: Warmup::default(),
             sorter: Sorter::default(),
             ranks: Vec::new(),
             sorted: Vec::new(),
@@ -307,17 +306,51 @@ impl<'a> Run<'a> {
                     ordered = true;
                 }
                 tiers.advance(now_us);
-                let order = self.history.order();
-                let best = self.sorted.iter().take(lane.blocks as usize).map(|&place| order[place as usize]);
-                let (trace, unique) = (self.trace, self.trace.unique_blocks());
-                let parent = |block: u32| trace.parent(block);
-                let wanted =
-                    self.warmup.fill(unique, best, self.options.blocks_per_round, parent, |block| tiers.has(block));
-                for &block in wanted {
-                    moved |= tiers.prefetch(now_us, block);
+                let (order, trace) = (self.history.order(), self.trace);
+                let ranking = self.sorted.iter().map(|&place| (Block { number: order[place as usize], trace }, 0.0));
+                let limits = NextLimits {
+                    wanted: usize::try_from(self.options.blocks_per_round).unwrap_or(usize::MAX),
+                    scan_limit: lane.blocks as usize,
+                };
+                let presence = |key: &PrefixKey| match tiers.has(number_of(key)) {
+                    true => Presence::Resident,
+                    false => Presence::Loadable,
+                };
+                for (block, _) in next_blocks(ranking, limits, presence).chosen {
+                    moved |= tiers.prefetch(now_us, block.number);
                 }
             }
         }
         moved
+    }
+}
+
+/// A block of the trace in a ranking.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    number: u32,
+    trace: &'a Trace,
+}
+
+/// Blocks of a trace have numbers for names.
+fn key_of(number: u32) -> PrefixKey {
+    PrefixKey(u128::from(number).to_le_bytes())
+}
+
+fn number_of(key: &PrefixKey) -> u32 {
+    u128::from_le_bytes(key.0) as u32
+}
+
+impl RankedBlock for Block<'_> {
+    fn key(&self) -> PrefixKey {
+        key_of(self.number)
+    }
+
+    fn parent_key(&self) -> Option<PrefixKey> {
+        self.trace.parent(self.number).map(key_of)
+    }
+
+    fn parent(&self) -> Option<Self> {
+        Some(Block { number: self.trace.parent(self.number)?, ..*self })
     }
 }

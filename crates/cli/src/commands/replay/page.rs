@@ -7,7 +7,7 @@ use crate::{
 use prefix_indexer::simulator::{
     EvictionPolicy,
     scenarios::{
-        calibration::Horizon,
+        calibration::{Horizon, Row},
         restart::{self, BEST, CLAIRVOYANT, NONE, Summary},
         steady,
     },
@@ -207,7 +207,7 @@ fn by_budget(rows: &[&restart::Row], ranking: &[&str], horizon_ms: u64) -> Figur
     }
 }
 
-/// Probabilities of the life tables against what came.
+/// Probabilities against what came.
 pub(super) fn calibration(page: &mut Page, horizons: &[Horizon]) {
     const LEAST: f64 = 0.001;
     // A point of fewer predictions says little and would jump about.
@@ -217,38 +217,47 @@ pub(super) fn calibration(page: &mut Page, horizons: &[Horizon]) {
             let blocks = row.blocks as f64;
             Point { x: row.expected / blocks, y: row.observed as f64 / blocks, interval: None }
         });
-        Series { name: Some(show_duration(horizon.horizon_ms)), look: colour(number), points: points.collect() }
+        let name = format!("{}, {}", horizon.policy, show_duration(horizon.horizon_ms));
+        Series { name: Some(name), look: colour(number), points: points.collect() }
     });
     let ends = [LEAST, 1.0].map(|end| Point { x: end, y: end, interval: None }).to_vec();
     let right = Series { name: Some("what they said".to_owned()), look: Look::Reference, points: ends };
     let lines = Lines {
-        title: "Calibration of the life tables",
+        title: "Calibration of the probabilities",
         x: Axis::log("probability that was given", LEAST, 1.0, percent),
         y: Axis::log("share that was used", LEAST, 1.0, percent),
         series: std::iter::once(right).chain(series).collect(),
         mark: None,
     };
-    let cells = horizons.iter().flat_map(|horizon| {
-        horizon.rows.iter().map(|row| {
-            vec![
-                show_duration(horizon.horizon_ms),
-                format!("{} .. {}", percent(row.from), percent(row.to)),
-                show_count(row.blocks),
-                format!("{:.1}", row.expected),
-                show_count(row.observed),
-            ]
-        })
+    let cells = |horizon: &Horizon, row: &Row, range: String| {
+        vec![
+            horizon.policy.to_owned(),
+            show_duration(horizon.horizon_ms),
+            range,
+            show_count(row.blocks),
+            format!("{:.1}", row.expected),
+            show_count(row.observed),
+        ]
+    };
+    let probabilities = horizons.iter().flat_map(|horizon| {
+        let range = |row: &Row| format!("{} .. {}", percent(row.from), row.to.map_or_else(String::new, percent));
+        horizon.rows.iter().map(move |row| cells(horizon, row, range(row)))
+    });
+    let uses = horizons.iter().flat_map(|horizon| {
+        let range = |row: &Row| format!("{} .. {}", row.from, row.to.map_or_else(String::new, |to| to.to_string()));
+        horizon.uses.iter().map(move |row| cells(horizon, row, range(row)))
     });
     page.figure(&Figure {
         heading: "Do probabilities mean what they say?".to_owned(),
-        text: "At each moment the life tables, which had seen nothing later, gave every known block a probability of being used \
-               within the horizon. On the dashed line as many were used as they said. Points of fewer than 100 predictions are \
-               only in the table."
+        text: "At each moment every known block was given a probability of being used within the horizon, by the life tables alone \
+               and by all that is learned; neither had seen anything later. On the dashed line as many were used as they said. \
+               Points of fewer than 100 predictions are only in the table. Below the probabilities it has the numbers of uses \
+               that were expected, and those that came."
             .to_owned(),
         plot: lines.draw(),
         table: Some(Table {
-            headings: ["horizon", "probability", "blocks", "expected", "observed"].map(str::to_owned).to_vec(),
-            rows: cells.collect(),
+            headings: ["by", "horizon", "probability or uses", "blocks", "expected", "observed"].map(str::to_owned).to_vec(),
+            rows: probabilities.chain(uses).collect(),
         }),
     });
 }

@@ -91,7 +91,7 @@ pub(super) struct Document<'a> {
     pub(super) calibration: &'a [Horizon],
 }
 
-/// What each policy recovered in each cell, and over all of them; and how right the life tables were.
+/// What each policy recovered in each cell, and over all of them; and how right the probabilities were.
 pub(super) fn tables(report: &Report, calibration: &[Horizon]) -> String {
     let percent = |share: Option<f64>| {
         // A sum that begins with 0 does not show the sign of what rounds to it.
@@ -117,16 +117,19 @@ pub(super) fn tables(report: &Report, calibration: &[Horizon]) -> String {
     });
     let means = output::table(&[("policy", Left), ("mean", Right), ("95 %", Right), ("worst gap", Right)], means);
     let calibrated = calibration.iter().map(|horizon| {
-        let ratio = horizon.expected_over_observed.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
+        let ratio = |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
         let brier = horizon.brier.map_or("-".to_owned(), |brier| format!("{brier:.4}"));
-        vec![show_duration(horizon.horizon_ms), ratio, brier]
+        let (blocks, uses) = (ratio(horizon.expected_over_observed), ratio(horizon.uses_expected_over_observed));
+        vec![horizon.policy.to_owned(), show_duration(horizon.horizon_ms), blocks, brier, uses]
     });
-    let headings = [("horizon", Right), ("expected / observed", Right), ("Brier score", Right)];
+    let headings =
+        [("probability", Left), ("horizon", Right), ("used blocks", Right), ("Brier score", Right), ("uses", Right)];
     let calibrated = output::table(&headings, calibrated);
     format!(
         "Share of the clairvoyant gain that each policy recovers, in percent, by budget and horizon:\n\n{cells}\n\
          Over all of them, with 95 % of the draws of the moments, and the most that a policy is below the best\n\
          fixed formula of a cell, chosen in hindsight:\n\n{means}\n\
-         Uses that the life tables expected, over those that came:\n\n{calibrated}"
+         Blocks and uses that were expected, over those that came, by the life tables alone and by all that is learned:\n\n\
+         {calibrated}"
     )
 }
