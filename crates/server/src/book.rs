@@ -10,7 +10,7 @@ use prefix_indexer::{
 };
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{Notify, watch};
 
@@ -100,18 +100,25 @@ impl Book {
     }
 }
 
-/// Saves when somebody waits for it, and every few seconds. Ends with the service.
+/// Saves when somebody waits for it, and every few seconds, when it also looks at what was learned. Ends with the service.
 pub(crate) async fn keep(app: Weak<App>) {
+    let mut looked = None;
     loop {
         let Some(book) = app.upgrade().map(|app| Arc::clone(&app.book)) else { return };
         drop(tokio::time::timeout(INTERVAL, book.wanted.notified()).await);
         let Some(app) = app.upgrade() else { return };
+        let look = looked.is_none_or(|looked: Instant| looked.elapsed() >= INTERVAL);
         let saved = tokio::task::spawn_blocking(move || {
             let saved = app.book.save(&app.indexer)?;
-            app.book.learn(&app.indexer)?;
+            if look {
+                app.book.learn(&app.indexer)?;
+            }
             Ok::<bool, ServiceError>(saved)
         })
         .await;
+        if look {
+            looked = Some(Instant::now());
+        }
         match saved {
             Ok(Ok(true)) => tokio::time::sleep(SPACE).await,
             Ok(Err(error)) => {
