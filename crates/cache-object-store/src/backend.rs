@@ -17,6 +17,7 @@ use std::{
     collections::HashMap,
     fmt,
     hash::{BuildHasher, RandomState},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -26,6 +27,9 @@ use std::{
 use tokio::sync::{RwLock, mpsc};
 
 const STRIPES: usize = 64;
+
+/// Objects that are deleted together: as many as a store takes in one request.
+const PAGE: usize = 1_000;
 
 /// Values as objects of a store: the object's bytes are the value, its metadata says when it ends and carries the entry's.
 ///
@@ -271,14 +275,19 @@ impl CacheBackend for ObjectStoreBackend {
             let matches = names.key(&meta.location).is_some_and(|key| own.matches(&key));
             std::future::ready(Ok(matches.then_some(meta.location)))
         });
-        let mut deleted = self.store.delete_stream(matching.boxed());
+        // Nothing is listed while something is deleted: not every store lists well what goes meanwhile.
+        let mut pages = pin!(matching.try_chunks(PAGE));
         let mut cleared = 0;
-        while let Some(result) = deleted.next().await {
-            match result {
-                Ok(_) => cleared += 1,
-                // Somebody else was faster.
-                Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(self.failed("cannot clear", error)),
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.failed("cannot clear", error.1))?;
+            let mut deleted = self.store.delete_stream(stream::iter(page.into_iter().map(Ok)).boxed());
+            while let Some(result) = deleted.next().await {
+                match result {
+                    Ok(_) => cleared += 1,
+                    // Somebody else was faster.
+                    Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(self.failed("cannot clear", error)),
+                }
             }
         }
         Ok(cleared)
