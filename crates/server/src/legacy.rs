@@ -11,7 +11,7 @@ use crate::{
     events::Shape,
     ingest::{Choices, Until},
     params::Params,
-    rank::{MAX_TOP_K, Question},
+    rank::{Question, TOP_K_PARAM, top_k},
     tokens::{Right, Tenants},
 };
 use axum::{
@@ -25,9 +25,6 @@ use serde::Serialize;
 use serde_json::json;
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::mpsc;
-
-/// Prefixes of an answer when the request does not say.
-const TOP_K: u64 = 10;
 
 /// Bytes of a snapshot that are sent together.
 const CHUNK: usize = 64 << 10;
@@ -64,14 +61,7 @@ pub(crate) const INGEST: Call = Call {
 pub(crate) const SUGGEST: Call = Call {
     id: "older_suggest",
     summary: "The best prefixes, best first",
-    params: &[
-        Param::query(
-            "top_k",
-            r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 10}"#,
-            "How many at most",
-        ),
-        Param::query("min_score", AMOUNT, "Leave out lower scores"),
-    ],
+    params: &[TOP_K_PARAM, Param::query("min_score", AMOUNT, "Leave out lower scores")],
     answer: Answer { status: 200, what: "Best first", kind: Kind::List("Prefix") },
     ..call(Method::Get, "/suggest", Some(Right::Read))
 };
@@ -104,7 +94,7 @@ pub(crate) async fn suggest(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let mut params = Params::of(&uri, SUGGEST.params);
-    let top_k = params.integer("top_k", 1..=MAX_TOP_K).unwrap_or(TOP_K) as usize;
+    let top_k = top_k(&mut params);
     let min_score = params.amount("min_score");
     params.finish_lax()?;
     let (found, _) = app.rank(&caller, Question { top_k, min_score, ..Question::default() })?;

@@ -4,13 +4,27 @@ use crate::{
     access::forbidden,
     answer::{Detail, Problem},
     app::{App, wall_clock_ms},
+    describe::Param,
+    params::Params,
     tokens::{Caller, Tenants},
 };
 use prefix_indexer::{ActiveSet, PrefixRecommendation, Query, ServiceError, View};
 use serde_json::Value;
 
+/// Prefixes that an answer holds where the request does not say.
+pub(crate) const TOP_K: u64 = 10;
+
 /// Most prefixes that one answer holds.
 pub(crate) const MAX_TOP_K: u64 = 10_000;
+
+/// How many prefixes are asked for.
+pub(crate) const TOP_K_PARAM: Param =
+    Param::query("top_k", r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 10}"#, "How many at most");
+
+/// What [`TOP_K_PARAM`] says in a request.
+pub(crate) fn top_k(params: &mut Params) -> usize {
+    params.integer(TOP_K_PARAM.name, 1..=MAX_TOP_K).unwrap_or(TOP_K) as usize
+}
 
 /// Half-lives after which a score says nothing any more: it has decayed to less than a thousandth.
 const SAYS_NOTHING: u64 = 10;

@@ -261,6 +261,10 @@ mod tests {
     const HORIZON_MS: u64 = 300_000;
     const BUDGET: u64 = 1 << 20;
 
+    fn judged<'a>(policy: &'a str, correction: Correction, picks: &'a [Pick]) -> Judged<'a> {
+        Judged { policy, horizon_ms: HORIZON_MS, budget_bytes: BUDGET, correction, picks }
+    }
+
     /// Plans of ten prefixes that say `predicted` and of which `share` come, the corrections of each made known to the next.
     fn learned(policy: &str, plans: usize, predicted: f64, share: f64) -> Experience {
         let mut experience = Experience::default();
@@ -271,13 +275,7 @@ mod tests {
                 .map(|place| f64::from(place) < 10.0 * share)
                 .map(|came| Pick { probability: said, came: Some(came), used: came })
                 .collect();
-            experience.learn(&Judged {
-                policy,
-                horizon_ms: HORIZON_MS,
-                budget_bytes: BUDGET,
-                correction,
-                picks: &picks,
-            });
+            experience.learn(&judged(policy, correction, &picks));
         }
         experience
     }
@@ -305,14 +303,7 @@ mod tests {
         let picks: Vec<Pick> =
             (0..10).map(|place| Pick { probability: 0.8, came: Some(place < 4), used: place < 4 }).collect();
         for _ in 0..200 {
-            let judged = Judged {
-                policy: "reuse",
-                horizon_ms: HORIZON_MS,
-                budget_bytes: BUDGET,
-                correction: Correction::default(),
-                picks: &picks,
-            };
-            experience.learn(&judged);
+            experience.learn(&judged("reuse", Correction::default(), &picks));
         }
         let said = experience.correction("reuse", HORIZON_MS).of(Estimate { probability: 0.8, expected_uses: 1.0 });
         assert!((said.probability - 0.4).abs() < 0.05, "{said:?}");
@@ -347,13 +338,7 @@ mod tests {
         let mut experience = learned("reuse", 1, 0.5, 0.5);
         let before = experience.clone();
         let picks = [Pick { probability: 0.5, came: Some(true), used: true }; 10];
-        let judged = Judged {
-            policy: "reuse",
-            horizon_ms: HORIZON_MS,
-            budget_bytes: BUDGET,
-            correction: Correction::default(),
-            picks: &picks,
-        };
+        let judged = judged("reuse", Correction::default(), &picks);
         experience.amend(&judged, -1, -1);
         assert_eq!(experience.promises[0].used, before.promises[0].used - 1.0);
         assert!(experience.shifts[0].shift < before.shifts[0].shift);

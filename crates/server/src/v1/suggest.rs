@@ -7,7 +7,7 @@ use crate::{
     describe::{self, AMOUNT, Answer, Call, DURATION, IDS, Kind, Method, Param, TEXT, TIME, call},
     events::json_text,
     params::Params,
-    rank::{MAX_TOP_K, Question},
+    rank::{MAX_TOP_K, Question, TOP_K, TOP_K_PARAM, top_k},
     tokens::{Caller, Right},
 };
 use axum::{
@@ -21,8 +21,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
 
-const TOP_K: u64 = 10;
-
 /// The time that the scores are as of.
 const NOW_HEADER: &str = "prefix-indexer-now-ms";
 
@@ -33,11 +31,7 @@ pub(crate) const GET: Call = Call {
     summary: "The best prefixes, best first",
     description: "The header `prefix-indexer-now-ms` of the answer says as of when scores are.",
     params: &[
-        Param::query(
-            "top_k",
-            r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 10}"#,
-            "How many at most",
-        ),
+        TOP_K_PARAM,
         Param::query("min_score", AMOUNT, "Leave out lower scores"),
         Param::query("tenant", TEXT, "Only of this tenant"),
         Param::query("model", TEXT, "Only of this model"),
@@ -63,7 +57,7 @@ pub(crate) async fn get(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let mut params = Params::of(&uri, GET.params);
-    let top_k = params.integer("top_k", 1..=MAX_TOP_K).unwrap_or(TOP_K) as usize;
+    let top_k = top_k(&mut params);
     let question = Question {
         tenant: params.text("tenant"),
         model_id: params.text("model"),
