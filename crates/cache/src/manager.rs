@@ -77,7 +77,6 @@ struct Inner {
     order: Order,
     flights: Flights,
     fills: Arc<Semaphore>,
-    hits: Counter,
     misses: Counter,
     loads: AtomicU64,
     load_errors: AtomicU64,
@@ -149,7 +148,6 @@ impl CacheManagerBuilder {
             order: Order::new(),
             flights: Flights::default(),
             fills: Arc::new(Semaphore::new(MAX_FILLS)),
-            hits: Counter::default(),
             misses: Counter::default(),
             loads: AtomicU64::new(0),
             load_errors: AtomicU64::new(0),
@@ -205,13 +203,15 @@ impl CacheManager {
     /// Counts since the cache was made, and what the backends say of themselves. A tier that is down is not asked.
     pub async fn stats(&self) -> CacheStats {
         let inner = &self.inner;
+        let tiers = join_all(inner.tiers.iter().map(|tier| tier.stats())).await;
         CacheStats {
-            hits: inner.hits.get(),
+            // Whoever finds a key finds it in one tier.
+            hits: tiers.iter().map(|tier| tier.hits).sum(),
             misses: inner.misses.get(),
             loads: inner.loads.load(Relaxed),
             load_errors: inner.load_errors.load(Relaxed),
             loads_shared: inner.loads_shared.load(Relaxed),
-            tiers: join_all(inner.tiers.iter().map(|tier| tier.stats())).await,
+            tiers,
         }
     }
 
