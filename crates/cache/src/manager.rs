@@ -2,7 +2,7 @@
 //!
 //! A read asks the tiers in order; a hit copies the value into the tiers before it. A write goes to all of them. What makes it more
 //! than a loop is that tiers fail and that things happen at once; the parts of the answer, a file each:
-//! - `tier`: every call has a time-out and goes through a `breaker`, so a dead tier costs little and is passed by;
+//! - `tier`, `reading`: every call has a time-out and goes through a `breaker`, so a dead tier costs little and is passed by;
 //! - `journal`: what a tier missed is remembered and replayed before the tier is asked for it again, so that it never
 //!   serves what was overwritten or deleted meanwhile;
 //! - `order`: writes of a key take turns, and a copy of what a lower tier had is made only if the key was not written since;
@@ -18,6 +18,7 @@ mod nested;
 mod order;
 mod promote;
 mod read;
+mod reading;
 mod replay;
 mod stats;
 mod tier;

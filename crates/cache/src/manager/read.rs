@@ -2,7 +2,7 @@
 
 use super::{
     CacheManager, Inner,
-    tier::{Begun, Reading},
+    reading::{Begun, Reading},
 };
 use crate::{CacheError, Entry, Result};
 use futures_util::FutureExt;
