@@ -2,15 +2,15 @@
 
 /// Tests of these names, each a check of what `$stores` gives; ignored where a service has to be started first.
 macro_rules! checked {
+    (#[$ignored:meta] $stores:expr; $($name:ident)*) => {
+        checked! { $stores; $(#[$ignored] $name)* }
+    };
     ($stores:expr; $($(#[$ignored:meta])? $name:ident)*) => {
         $($(#[$ignored])?
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
             checks::$name(&$stores).await;
         })*
-    };
-    ($stores:expr, ignored $why:literal; $($name:ident)*) => {
-        checked! { $stores; $(#[ignore = $why] $name)* }
     };
 }
 

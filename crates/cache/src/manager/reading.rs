@@ -1,7 +1,7 @@
 //! How a tier is read: not when it is down or behind, for at most its time-out, and every answer counted once.
 
 use super::tier::Tier;
-use crate::{CacheError, Entry, Result};
+use crate::{Entry, Result};
 use futures_util::{FutureExt, future::BoxFuture};
 use std::{pin::pin, sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio::time::Instant;
@@ -59,15 +59,26 @@ impl Tier {
         }
     }
 
-    /// Reads many keys, which [`may_read`](Self::may_read) has let through.
+    /// Reads many keys, which [`may_read`](Self::may_read) has let through. A tier that fails for every key has failed once; one
+    /// that answers for some is there.
     pub(super) async fn get_many(&self, keys: &[&str]) -> Vec<Reading> {
-        let answer = self.read(keys.len() as u64, async { Ok(self.backend.get_many(keys).await) }).await;
-        let Some(Ok(answers)) = answer else { return keys.iter().map(|_| Reading::Passed).collect() };
+        let read = async {
+            let mut answers = self.backend.get_many(keys).await;
+            // What nobody asked for is not counted.
+            answers.truncate(keys.len());
+            if answers.is_empty() || answers.iter().any(Result::is_ok) {
+                return Ok(answers);
+            }
+            let errors = answers.into_iter().filter_map(Result::err);
+            let gravest = errors.reduce(|gravest, error| if gravest.is_outage() { gravest } else { error });
+            gravest.map_or_else(|| Ok(Vec::new()), Err)
+        };
+        let answers = self.read(keys.len() as u64, read).await.and_then(Result::ok).unwrap_or_default();
         let mut readings = Vec::with_capacity(keys.len());
-        // What nobody asked for is not counted.
-        for answer in answers.into_iter().take(keys.len()) {
-            if answer.is_err() {
-                self.heard(&answer, 1, Duration::ZERO);
+        for answer in answers {
+            if let Err(error) = &answer {
+                self.counts.errors.fetch_add(1, Relaxed);
+                tracing::warn!(tier = &*self.name, %error, "read failed");
             }
             readings.push(self.reading(answer));
         }
@@ -132,15 +143,11 @@ impl Tier {
             Ok(_) => self.breaker.succeeded(),
             Err(error) => {
                 self.counts.errors.fetch_add(keys, Relaxed);
-                self.failed_read(error, took);
+                tracing::warn!(tier = &*self.name, %error, "read failed");
+                if error.is_outage() {
+                    self.breaker.failed(took);
+                }
             }
-        }
-    }
-
-    fn failed_read(&self, error: &CacheError, took: Duration) {
-        tracing::warn!(tier = &*self.name, %error, "read failed");
-        if error.is_outage() {
-            self.breaker.failed(took);
         }
     }
 }
