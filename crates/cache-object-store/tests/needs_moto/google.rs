@@ -1,11 +1,11 @@
-//! Google's words for what moto knows by Amazon's: a proxy that renames the headers of metadata, both ways, and leaves all else as it is.
-//! moto serves Google's requests, which are like Amazon's, but looks for Amazon's headers.
+//! Google's words for what moto knows by Amazon's: a proxy that renames the headers of metadata and conditions, both ways, and leaves all
+//! else as it is. moto serves Google's requests, which are like Amazon's, but looks for Amazon's headers.
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
     HeaderMap, Request, Response,
     body::{Bytes, Incoming},
-    header::{CONNECTION, HOST, HeaderName, TRANSFER_ENCODING},
+    header::{CONNECTION, ETAG, HOST, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, TRANSFER_ENCODING},
     service::service_fn,
 };
 use hyper_util::{
@@ -45,11 +45,31 @@ async fn translated(
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let url = format!("{moto}{}", head.uri);
-    let headers = renamed(head.headers, GOOGLE, AMAZON);
-    let answer = client.request(head.method, url).headers(headers).body(body).send().await.unwrap();
+    let answer = client.request(head.method, url).headers(to_amazon(head.headers)).body(body).send().await.unwrap();
     let mut response = Response::builder().status(answer.status());
-    *response.headers_mut().unwrap() = renamed(answer.headers().clone(), AMAZON, GOOGLE);
+    *response.headers_mut().unwrap() = to_google(answer.headers());
     Ok(response.body(Full::new(answer.bytes().await.unwrap())).unwrap())
+}
+
+/// Conditions too: Google's clients name a generation, Amazon's the tag of what they have seen, which serves as one.
+fn to_amazon(headers: HeaderMap) -> HeaderMap {
+    let mut headers = renamed(headers, GOOGLE, AMAZON);
+    if let Some(generation) = headers.remove("x-goog-if-generation-match") {
+        match generation.to_str().unwrap() {
+            "0" => headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*")),
+            tag => headers.insert(IF_MATCH, format!("\"{tag}\"").try_into().unwrap()),
+        };
+    }
+    headers
+}
+
+fn to_google(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = renamed(headers.clone(), AMAZON, GOOGLE);
+    if let Some(tag) = headers.get(ETAG) {
+        let generation = tag.to_str().unwrap().trim_matches('"').try_into().unwrap();
+        headers.insert("x-goog-generation", generation);
+    }
+    headers
 }
 
 fn renamed(headers: HeaderMap, from: &str, to: &str) -> HeaderMap {

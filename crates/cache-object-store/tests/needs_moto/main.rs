@@ -1,5 +1,5 @@
 //! The S3 and GCS tiers against moto's server, which `cargo xtask test` starts. It checks no signature. Of Google's requests it serves
-//! those that are like Amazon's, but for the names of metadata (see `google`) and conditional writes.
+//! those that are like Amazon's, but for the names of metadata and conditions (see `google`).
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[macro_use]
@@ -40,7 +40,7 @@ async fn s3() -> Stores {
     Stores::new("s3", Arc::new(store.build().unwrap()))
 }
 
-/// Google's client, whose metadata is translated on the way.
+/// Google's client, whose metadata and conditions are translated on the way.
 async fn gcs() -> Stores {
     prefix_indexer_cache_object_store::install_tls_provider();
     let store = object_store::gcp::GoogleCloudStorageBuilder::from_env()
@@ -65,11 +65,11 @@ async fn every_promise_of_gcs() {
 mod of_gcs {
     use super::{checks, gcs};
 
-    // Conditional writes go by generations, which moto does not have.
     checked! { #[ignore = "needs moto: cargo xtask test"] gcs().await;
         raw_values_are_an_engines_own
         large_values_go_in_parts
         what_has_expired_is_deleted_when_met
+        conditional_writes
         what_no_store_holds_is_refused
     }
 }
