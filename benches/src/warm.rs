@@ -2,8 +2,7 @@
 
 use crate::{
     cache::{median, value},
-    cache_redis::RedisServer,
-    cache_s3,
+    cache_redis, cache_s3,
     harness::{Measurement, Times},
 };
 use anyhow::{Context, Result, ensure};
@@ -14,7 +13,7 @@ use prefix_indexer_cache::{
     ByteSize, CacheBackend, CacheManager, Entry, FilesystemBackend, FilesystemConfig, SystemClock,
 };
 use prefix_indexer_cache_object_store::{ObjectStoreBackend, Settings};
-use prefix_indexer_cache_redis::{RedisBackend, RedisConfig};
+use prefix_indexer_cache_redis::{RedisBackend, RedisConfig, RedisServer};
 use prefix_indexer_prefetch::{
     Attempts, BlockValue, Cancel, Dress, FetchCtx, FetchPolicy, Fetched, Fetcher, PrefetchError, PrefetchRequest,
     TierFetcher, WarmBlock, WarmOptions, Warmup,
@@ -57,7 +56,7 @@ pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
     fs::create_dir_all(&root)?;
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut found = Vec::new();
-    if let Some(server) = RedisServer::start()? {
+    if let Some(server) = cache_redis::server()? {
         let source = runtime.block_on(redis(&server))?;
         found.extend(measure(&runtime, &root, source)?);
     }
@@ -81,7 +80,7 @@ async fn fill(tier: &dyn CacheBackend) -> Result<()> {
 }
 
 async fn redis(server: &RedisServer) -> Result<Source> {
-    let url = format!("redis://{}", server.address);
+    let url = server.url();
     let tier = RedisBackend::open(RedisConfig { url: url.clone(), ..RedisConfig::default() }).await?;
     fill(&tier).await?;
     let connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
