@@ -150,7 +150,7 @@ fn read(from: impl Read) -> anyhow::Result<String> {
 /// As `[prefetch]` says; but a profile is about a worker beside live traffic, so only limits that are spelled out hold. A tier that is
 /// away is waited for.
 fn policy(section: &PrefetchSection) -> anyhow::Result<FetchPolicy> {
-    let policy = section.resolve()?.fetch;
+    let policy = section.for_blocks()?.fetch;
     // Somebody waits for it: a tier that is back is noticed soon.
     let retry = RetryPolicy { most: Duration::from_secs(1), ..policy.retry };
     let breaker = BreakerConfig { most: Duration::from_secs(2), ..policy.breaker };
