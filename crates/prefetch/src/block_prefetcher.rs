@@ -9,7 +9,7 @@ pub(crate) use engine::Core;
 
 use crate::{
     AdaptiveStats, Attempts, BlockKeys, CandidateSource, Destination, PrefetchConfig, PrefetchError, PrefetchStats,
-    ShadowReport, cycle::Cycle, meter::PrefetchMeter, quiet::stay_behind,
+    ShadowReport, cycle::Cycle, meter::PrefetchMeter,
 };
 use prefix_indexer_cache::Clock;
 use std::{sync::Arc, thread::JoinHandle};
@@ -60,7 +60,6 @@ impl BlockPrefetcher {
         }
         let core = Arc::clone(&self.core);
         let run = move || {
-            stay_behind();
             while !core.cancel.is_cancelled() {
                 core.cycle();
                 // Woken at once by a stop.

@@ -1,6 +1,6 @@
 //! Many requests, in order and in parallel: what a cycle and a warm-up have in common.
 
-use crate::{Attempts, Cancel, Outcome, PrefetchError, PrefetchRequest, quiet::stay_behind};
+use crate::{Attempts, Cancel, Outcome, PrefetchError, PrefetchRequest};
 use crossbeam_channel::{RecvTimeoutError, unbounded};
 use std::{
     sync::{
@@ -52,7 +52,6 @@ impl Move<'_> {
             for number in 0..self.threads.clamp(1, count.max(1)) {
                 let (sender, run_next) = (sender.clone(), &run_next);
                 let work = move || {
-                    stay_behind();
                     while let Some(outcome) = run_next() {
                         if sender.send(outcome).is_err() {
                             return;

@@ -1,8 +1,8 @@
 //! Staying behind live traffic.
 //!
 //! A block that is moved costs a core hundreds of microseconds: an answer is read, a checksum made, bytes are copied to the page cache. A
-//! request that comes meanwhile must not wait for that. So threads that move blocks have a low priority, by which the system interrupts
-//! them for others.
+//! request that comes meanwhile must not wait for that. So the threads that do it have a low priority, by which the system interrupts them
+//! for others. Those that wait for them (of a pool, a warm-up, a cycle) do little and must hear of a stop at once: they stay as they are.
 
 use crate::PrefetchError;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub fn quiet_runtime() -> Result<Runtime, PrefetchError> {
 }
 
 /// Lowers the priority of the calling thread, for good.
-pub(crate) fn stay_behind() {
+fn stay_behind() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(BEHIND) {
         tracing::debug!(%error, "a thread of the prefetcher has the priority of all others");

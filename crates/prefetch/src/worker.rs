@@ -1,8 +1,6 @@
 //! Threads that empty a queue.
 
-use crate::{
-    Attempts, Cancel, Outcome, PrefetchError, PrefetchQueue, PrefetchRequest, PrefetchStats, quiet::stay_behind,
-};
+use crate::{Attempts, Cancel, Outcome, PrefetchError, PrefetchQueue, PrefetchRequest, PrefetchStats};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::{
     sync::{
@@ -85,7 +83,6 @@ impl PrefetchWorker {
         let (stopping, cancel) = (Arc::clone(&self.stopping), self.cancel.clone());
         move || {
             let _alive = alive;
-            stay_behind();
             while let Some(request) = queue.get_unless(Duration::MAX, &stopping) {
                 let outcome = attempts.run(&request, &cancel);
                 if let Some(tell) = &on_outcome {
