@@ -1,4 +1,4 @@
-//! The fastest path: a line that is laid out as an earlier one, the same keys in the same order with the same spacing.
+//! The second fastest path: a line that is laid out as an earlier one, the same keys in the same order with the same spacing.
 
 use super::{Fields, scan::value};
 use crate::words::load_two;
@@ -7,8 +7,8 @@ use crate::words::load_two;
 const REMEMBERED: usize = 8;
 
 /// Lines in a row that no layout fits before layouts are tried and learned only now and then: the order of fields is random.
-const PATIENCE: u32 = 16;
-const RETRY: u32 = 64;
+pub(super) const PATIENCE: u32 = 16;
+pub(super) const RETRY: u32 = 64;
 
 /// What is between the values of a line.
 #[derive(Debug, Clone, Default)]

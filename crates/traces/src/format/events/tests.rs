@@ -1,4 +1,4 @@
-//! The three paths agree, to the bit.
+//! The four paths agree, to the bit.
 
 use super::*;
 use crate::{BadLines, TraceOptions};
@@ -67,6 +67,61 @@ fn a_plain_line_takes_every_path() {
     any_order::fields(LINE.as_bytes(), span, layouts.draft(0)).unwrap();
     layouts.learn();
     assert_eq!(layouts.read(LINE.as_bytes(), 0).unwrap().1, LINE.len());
+}
+
+/// Whether a line that another follows takes the fastest path.
+fn is_usual(line: &str) -> bool {
+    let mut taken = 0;
+    outcome(&format!("{line}\n{line}\n{line}"), |rows| {
+        let (mut usual, bytes) = (usual::Usual::default(), rows.text().as_bytes());
+        while usual.push_line(bytes, rows) {
+            taken += 1;
+        }
+    });
+    // The last line has no end.
+    assert!(taken == 0 || taken == 2, "{line}: {taken}");
+    taken > 0
+}
+
+#[test]
+fn usual_lines_take_the_fastest_path() {
+    let dense = LINE.replace(", ", ",").replace(": ", ":");
+    for line in [LINE, &dense] {
+        let with = |from: &str, to: &str| line.replace(from, to);
+        let tail = line.find("17000000").unwrap() + 13;
+        let (tail, required) = (&line[tail..], format!("{}}}", &line[..tail]));
+        let null = ["\"p-16\"", "4", "\"s1\"", "\"e1\""].iter().fold(tail.to_owned(), |tail, value| {
+            let (before, after) = tail.split_once(value).unwrap();
+            format!("{before}null{after}")
+        });
+        for usual in [
+            line.to_owned(),
+            required.clone(),
+            line.replace(tail, &null),
+            with("acme", &"t".repeat(100)),
+            with("p-17", &"p".repeat(100)),
+            with("1700000000000", "5"),
+            with("65536", "9223372036854775807").replace("9223372036854775807", "922337203685477580"),
+        ] {
+            assert!(is_usual(&usual), "{usual}");
+            agree(&usual);
+            agree(&format!("{usual}\n{line}\n{usual}\n{}\n", with("llama", "mistral")));
+        }
+        for unusual in [
+            with("\"p-16\"", "\"p-17\""),
+            with("20", "9"),
+            with("acme", ""),
+            with("acme", "a\\u0062"),
+            with("12.75", "1e999"),
+            with("\"s1\"", "7"),
+            with("tenant", "tenans"),
+            required.replace('}', " }"),
+            with("llama", &"x".repeat(SHORT)),
+        ] {
+            assert!(!is_usual(&unusual), "{unusual}");
+            agree(&format!("{unusual}\n{line}\n{unusual}\n{line}\n"));
+        }
+    }
 }
 
 #[test]
@@ -183,7 +238,7 @@ proptest! {
     ) {
         let text: Vec<String> = events.into_iter().map(|mut fields| {
             fields.extend(extra.iter().cloned());
-            let by = turn.index(fields.len());
+            let by = turn.index(2 * fields.len()).saturating_sub(fields.len());
             fields.rotate_left(by);
             line(&fields, &comma, &colon)
         }).collect();
