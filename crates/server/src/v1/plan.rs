@@ -17,7 +17,7 @@ use axum::{
     response::Response,
 };
 use prefix_indexer::{
-    MAX_INTEGER, PAGE_TOKENS, Plan, PlanQuery, ServiceError,
+    MAX_INTEGER, PAGE_TOKENS, Plan, PlanQuery, ServiceError, now_of,
     analytics::Learner,
     cache::{ByteSize, Period},
 };
@@ -161,12 +161,9 @@ impl App {
         let active = active(asked.active.iter().cloned());
         let milliseconds = |period: Period| u64::try_from(period.0.as_millis()).unwrap_or(u64::MAX);
         let horizon_ms = milliseconds(asked.horizon);
-        // As for scores: in an index of an old trace, now is when that ended.
-        let wall_ms = wall_clock_ms();
-        let is_live = wall_ms.saturating_sub(view.newest_ms()) <= horizon_ms.saturating_mul(10);
         let experience = self.book.lock().plans.experience().clone();
         let query = PlanQuery {
-            now_ms: asked.now.or(is_live.then_some(wall_ms)),
+            now_ms: asked.now.or_else(|| Some(now_of(view.newest_ms(), wall_clock_ms(), horizon_ms))),
             policy: asked.policy.as_deref().unwrap_or("auto"),
             tenant: asked.tenant.as_deref(),
             model_id: asked.model.as_deref(),
