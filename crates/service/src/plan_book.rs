@@ -264,8 +264,7 @@ impl PlanBook {
         }
         self.experience.merge(other.experience);
         let known: BTreeSet<_> = self.plans.iter().map(Followed::identity).collect();
-        let new: Vec<Followed> =
-            other.plans.into_iter().filter(|plan| !known.contains(&plan.identity())).collect();
+        let new: Vec<Followed> = other.plans.into_iter().filter(|plan| !known.contains(&plan.identity())).collect();
         self.plans.extend(new);
         self.plans.make_contiguous().sort_by_key(Followed::now_ms);
         self.watch_all();
@@ -288,7 +287,9 @@ impl PlanBook {
         PlanBook::from_sides(|name| Ok(store.side(name)?))
     }
 
-    fn from_sides(side: impl Fn(&str) -> Result<Option<(u32, Vec<u8>)>, ServiceError>) -> Result<PlanBook, ServiceError> {
+    fn from_sides(
+        side: impl Fn(&str) -> Result<Option<(u32, Vec<u8>)>, ServiceError>,
+    ) -> Result<PlanBook, ServiceError> {
         let mut book: PlanBook = read(&SIDE_FILE, side(SIDE_FILE.0)?)?;
         book.experience = read(&EXPERIENCE, side(EXPERIENCE.0)?)?;
         book.watch_all();

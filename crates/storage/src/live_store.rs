@@ -12,8 +12,11 @@ use crate::{
 use prefix_indexer_models::{EventBatch, IndexSpec, MAX_RUNGS, PrefixTable, SourceId, SourcePosition};
 use std::sync::Arc;
 
-/// Memory that dirty prefixes may take before they are flushed.
+/// Memory that dirty prefixes may take before they are flushed, ...
 const DIRTY_BYTES: usize = 64 << 20;
+
+/// ... and the runs that readers see of them, where a prefix may be several times.
+const RUN_BYTES: usize = 2 * DIRTY_BYTES;
 
 /// Events that wait to be shown together, at most: bounds the memory that remembers which prefixes they touched.
 const UNSEEN_EVENTS: usize = 1 << 18;
@@ -97,10 +100,15 @@ impl<M: Medium> LiveStore<M> {
         let unflushed = medium.log_bytes() > 0;
         let mut store = LiveStore { core, medium, sides: PendingSides::default(), retention, unflushed, halted: None };
         store.core.live.publish()?;
-        if store.core.live.memory_bytes() >= DIRTY_BYTES {
+        if store.is_full() {
             store.flush()?;
         }
         Ok(store)
+    }
+
+    /// Whether what is in memory is to be flushed.
+    fn is_full(&self) -> bool {
+        self.core.live.table_bytes() >= DIRTY_BYTES || self.core.live.run_bytes() >= RUN_BYTES
     }
 
     fn check_running(&self) -> Result<(), StorageError> {
@@ -240,7 +248,7 @@ impl<M: Medium> IndexStore for LiveStore<M> {
             // The batches are durable, so this is no failure of theirs; `publish` and `flush` report it if it lasts.
             tracing::error!(%error, "what was appended could not be shown");
         }
-        if self.core.live.memory_bytes() >= DIRTY_BYTES {
+        if self.is_full() {
             // As above.
             if let Err(error) = self.flush() {
                 tracing::error!(%error, "flushing a full memory table failed; it stays in the log");

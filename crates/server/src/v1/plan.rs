@@ -17,9 +17,10 @@ use axum::{
     response::Response,
 };
 use prefix_indexer::{
-    MAX_INTEGER, PAGE_TOKENS, Plan, PlanQuery, ServiceError, now_of,
+    MAX_INTEGER, PAGE_TOKENS, Plan, PlanQuery, ServiceError,
     analytics::Learner,
     cache::{ByteSize, Period},
+    now_of,
 };
 use serde::Deserialize;
 use serde_json::Value;
