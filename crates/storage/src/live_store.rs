@@ -18,6 +18,9 @@ const DIRTY_BYTES: usize = 64 << 20;
 /// ... and the runs that readers see of them, where a prefix may be several times.
 const RUN_BYTES: usize = 2 * DIRTY_BYTES;
 
+/// Events that may be in the log alone: whoever opens the index after a crash counts them again first, in less than half a second.
+const LOGGED_EVENTS: u64 = 1 << 19;
+
 /// Events that wait to be shown together, at most: bounds the memory that remembers which prefixes they touched.
 const UNSEEN_EVENTS: usize = 1 << 18;
 
@@ -94,21 +97,23 @@ pub(crate) struct LiveStore<M> {
 }
 
 impl<M: Medium> LiveStore<M> {
+    /// Shows what was replayed into `core`.
+    ///
     /// # Errors
-    /// Those of a flush, where more was logged than is to stay in memory.
+    /// [`StorageError::TooLarge`].
     pub(crate) fn new(core: Core, medium: M, retention: Retention) -> Result<LiveStore<M>, StorageError> {
         let unflushed = medium.log_bytes() > 0;
         let mut store = LiveStore { core, medium, sides: PendingSides::default(), retention, unflushed, halted: None };
         store.core.live.publish()?;
-        if store.is_full() {
-            store.flush()?;
-        }
         Ok(store)
     }
 
     /// Whether what is in memory is to be flushed.
     fn is_full(&self) -> bool {
-        self.core.live.table_bytes() >= DIRTY_BYTES || self.core.live.run_bytes() >= RUN_BYTES
+        let Core { live, counters, flushed_events, .. } = &self.core;
+        live.table_bytes() >= DIRTY_BYTES
+            || live.run_bytes() >= RUN_BYTES
+            || counters.events.saturating_sub(*flushed_events) >= LOGGED_EVENTS
     }
 
     fn check_running(&self) -> Result<(), StorageError> {
@@ -119,7 +124,7 @@ impl<M: Medium> LiveStore<M> {
     fn commit(&mut self, change: Change<'_>) -> Result<(), StorageError> {
         self.check_running()?;
         let with_admitted = matches!(change, Change::Load { .. });
-        let Core { live, seen, sources, counters, followed, .. } = &mut self.core;
+        let Core { live, seen, sources, counters, followed, flushed_events, .. } = &mut self.core;
         if let Some(followed) = followed {
             followed.put(with_admitted, &mut self.sides)?;
         }
@@ -142,7 +147,7 @@ impl<M: Medium> LiveStore<M> {
         let flushed = self.medium.commit(Next { flushed, rows, sources, counters, sides, seen, seen_changed })?;
         seen.saved();
         self.sides.clear();
-        self.unflushed = false;
+        (self.unflushed, *flushed_events) = (false, counters.events);
         if let Some(followed) = followed {
             followed.saved(with_admitted);
         }
