@@ -67,7 +67,7 @@ impl Question {
 
 fn unknown_half_life(error: &ServiceError) -> Problem {
     let loc = vec!["query".into(), "half_life".into()];
-    Detail::new("value_error", loc, format!("Value error, {error}"), Value::Null).into()
+    Detail::value_error(loc, error, Value::Null).into()
 }
 
 impl App {
