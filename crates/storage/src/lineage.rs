@@ -2,11 +2,17 @@
 //!
 //! Of the members of a cycle the one with the smallest key loses its link, so the result does not depend on the order in which
 //! the links came. Each prefix is walked over once: a walk ends where an earlier one has been. A parent is looked for
-//! in the layer and page band of its child.
+//! in the layer and page band of its child. Looking up is most of the work, so both threads do that before the walks.
 
-use crate::{StorageError, View};
+use crate::{StorageError, View, segment::in_order};
 use prefix_indexer_models::{IndexSpec, MAX_RUNGS, PrefixKey, PrefixTable};
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
+
+/// Prefixes whose parents are one job.
+const CHUNK: usize = 1 << 12;
+
+/// With fewer prefixes a second thread costs more than it brings.
+const BOTH_THREADS: usize = 1 << 14;
 
 /// A prefix: in one of the tables, or only in older segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,13 +32,13 @@ pub(crate) fn reject_cycles(tables: &mut [&mut PrefixTable], older: &View) -> Re
         new: tables.iter().map(|table| vec![0; table.len()]).collect(),
         old: HashMap::new(),
     };
+    let parents = Parents::new(tables)?;
     let (mut dropped, mut round) = (0, 0_u32);
     let mut path = Vec::new();
     for table in 0..tables.len() {
         for number in 0..tables[table].len() {
             let start = Node::New { table: table as u32, number: number as u32 };
-            let orphan = tables[table].totals(number).is_none_or(|totals| totals.parent_id_bytes == 0);
-            if orphan || walk.met(start) != 0 {
+            if parents.of(start) == Parent::None || walk.met(start) != 0 {
                 continue;
             }
             round += 1;
@@ -50,7 +56,11 @@ pub(crate) fn reject_cycles(tables: &mut [&mut PrefixTable], older: &View) -> Re
                 }
                 walk.meet(node, round);
                 path.push(node);
-                next = parent(node, tables, older)?;
+                next = match parents.of(node) {
+                    Parent::None => None,
+                    Parent::New { table, number } => Some(Node::New { table, number }),
+                    Parent::Elsewhere => parent(node, tables, older)?,
+                };
             }
         }
     }
@@ -88,24 +98,80 @@ impl Walk {
     }
 }
 
+/// Where the parent of a prefix is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parent {
+    None,
+    New {
+        table: u32,
+        number: u32,
+    },
+    /// In older segments, or nowhere.
+    Elsewhere,
+}
+
+/// The parent of every prefix of the tables.
+struct Parents(Vec<Vec<Parent>>);
+
+impl Parents {
+    fn new(tables: &[&mut PrefixTable]) -> Result<Parents, StorageError> {
+        let mut parents: Vec<Vec<Parent>> = tables.iter().map(|table| Vec::with_capacity(table.len())).collect();
+        let jobs: Vec<(usize, Range<usize>)> = (0..)
+            .zip(tables)
+            .flat_map(|(number, table)| {
+                let end = table.len();
+                (0..end).step_by(CHUNK).map(move |start| (number, start..end.min(start + CHUNK)))
+            })
+            .collect();
+        let both = tables.iter().map(|table| table.len()).sum::<usize>() >= BOTH_THREADS;
+        let make = |(table, range): &(usize, Range<usize>)| {
+            let found = range.clone().map(|number| Parents::find(tables, *table, number)).collect::<Vec<Parent>>();
+            Ok::<_, StorageError>((*table, found))
+        };
+        in_order(&jobs, both, make, |(table, found)| {
+            parents[table].extend(found);
+            Ok(())
+        })?;
+        Ok(Parents(parents))
+    }
+
+    fn find(tables: &[&mut PrefixTable], table: usize, number: usize) -> Parent {
+        let own = &tables[table];
+        let Some((_, Some(parent_id))) = own.ids(number) else { return Parent::None };
+        let Some(totals) = own.totals(number) else { return Parent::None };
+        let (layer, page) = (totals.tally.layer_min, totals.tally.page_start);
+        if let Some(number) = own.find(totals.scope, parent_id, layer, page) {
+            return Parent::New { table: table as u32, number: number as u32 };
+        }
+        let Some((tenant, model_id)) = own.names(totals.scope) else { return Parent::None };
+        let others = (0..).zip(tables).filter(|(other, _)| *other != table);
+        let mut found = others.filter_map(|(other, rows)| {
+            let number = rows.find(rows.scope(tenant, model_id)?, parent_id, layer, page)?;
+            Some(Parent::New { table: other as u32, number: number as u32 })
+        });
+        found.next().unwrap_or(Parent::Elsewhere)
+    }
+
+    fn of(&self, node: Node) -> Parent {
+        match node {
+            // A prefix that was brought in has lost its link.
+            Node::New { table, number } => self.0[table as usize].get(number as usize).copied().unwrap_or(Parent::None),
+            Node::Old(_) => Parent::Elsewhere,
+        }
+    }
+}
+
+/// The parent of a prefix in older segments, or in the tables if the prefix is in older segments itself.
 fn parent(node: Node, tables: &[&mut PrefixTable], older: &View) -> Result<Option<Node>, StorageError> {
-    let find = |names: [&str; 3], layer: u32, page: u32| {
-        tables.iter().enumerate().find_map(|(table, rows)| {
-            let number = rows.find(rows.scope(names[0], names[1])?, names[2], layer, page)?;
-            Some(Node::New { table: table as u32, number: number as u32 })
-        })
-    };
+    if older.segments().is_empty() {
+        return Ok(None);
+    }
     let policy = older.spec().key_policy;
-    let nothing_older = older.segments().is_empty();
     match node {
         Node::New { table, number } => {
-            let Some((_, Some(parent_id))) = tables[table as usize].ids(number as usize) else { return Ok(None) };
             let Some(row) = tables[table as usize].row(number as usize) else { return Ok(None) };
+            let Some(parent_id) = row.parent_id else { return Ok(None) };
             let (layer, page) = (row.tally.layer_min, row.tally.page_start);
-            let found = find([row.tenant, row.model_id, parent_id], layer, page);
-            if found.is_some() || nothing_older {
-                return Ok(found);
-            }
             let key = PrefixKey::new(policy, row.tenant, row.model_id, parent_id, layer, page);
             Ok(older.get(&key)?.map(|row| Node::Old(row.key())))
         }
@@ -114,8 +180,13 @@ fn parent(node: Node, tables: &[&mut PrefixTable], older: &View) -> Result<Optio
             let Some(parent_id) = row.parent_id() else { return Ok(None) };
             let tally = row.tally();
             let (layer, page) = (tally.layer_min, tally.page_start);
-            if let Some(found) = find([row.tenant(), row.model_id(), parent_id], layer, page) {
-                return Ok(Some(found));
+            let found = (0..).zip(tables).find_map(|(table, rows)| {
+                let scope = rows.scope(row.tenant(), row.model_id())?;
+                let number = rows.find(scope, parent_id, layer, page)?;
+                Some(Node::New { table, number: number as u32 })
+            });
+            if found.is_some() {
+                return Ok(found);
             }
             let key = PrefixKey::new(policy, row.tenant(), row.model_id(), parent_id, layer, page);
             Ok(older.get(&key)?.map(|row| Node::Old(row.key())))
