@@ -278,6 +278,7 @@ fn texts(
     dictionaries: &mut Dictionaries,
 ) -> Result<Vec<Span>, String> {
     match array.data_type() {
+        DataType::Utf8 if array.null_count() == array.len() => Ok(vec![Span::NONE; array.len()]),
         DataType::Utf8 => {
             let strings = array.as_string::<i32>();
             let (offsets, bytes) = (strings.value_offsets(), strings.value_data());
@@ -316,17 +317,24 @@ fn texts(
                 return Ok(vec![Span::NONE; array.len()]);
             }
             let values = dictionaries.spans(field, dictionary.values(), rows)?;
-            let keys = dictionary.normalized_keys();
-            let string = |key: &usize| values.get(*key).copied().unwrap_or(Span::NONE);
-            Ok(match dictionary.nulls() {
-                None => keys.iter().map(string).collect(),
-                Some(nulls) => {
-                    let known = |(key, valid)| if valid { string(key) } else { Span::NONE };
-                    keys.iter().zip(nulls.iter()).map(known).collect()
-                }
+            Ok(match array.as_dictionary_opt::<Int32Type>() {
+                // What files are read as; a negative code is under a null.
+                Some(codes) => coded(codes.keys().values().iter().map(|code| *code as usize), array.nulls(), values),
+                None => coded(dictionary.normalized_keys().into_iter(), array.nulls(), values),
             })
         }
         other => Err(format!("has type {other}, where strings belong")),
+    }
+}
+
+/// The strings of codes; what is under a null does not count.
+fn coded(codes: impl Iterator<Item = usize>, nulls: Option<&NullBuffer>, values: &[Span]) -> Vec<Span> {
+    let string = |code: usize| values.get(code).copied().unwrap_or(Span::NONE);
+    match nulls {
+        None => codes.map(string).collect(),
+        Some(nulls) => {
+            codes.zip(nulls.iter()).map(|(code, valid)| if valid { string(code) } else { Span::NONE }).collect()
+        }
     }
 }
 

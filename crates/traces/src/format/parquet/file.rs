@@ -151,15 +151,21 @@ fn hinted(schema: &Schema, metadata: &ParquetMetaData) -> Arc<Schema> {
     Arc::new(Schema::new(schema.fields().iter().map(hint).collect::<Vec<_>>()))
 }
 
-/// Whether all pages of a column hold codes of a dictionary. Where only some do, the others would have to be coded.
+/// Whether all pages of a column hold codes of a dictionary. Where only some do, the others would have to be coded; so would
+/// the nulls of a column that holds nothing else.
 fn has_codes(metadata: &ParquetMetaData, name: &str) -> bool {
+    let empty = |column: &ColumnChunkMetaData| {
+        let nulls = column.statistics().and_then(|statistics| statistics.null_count_opt());
+        nulls.is_some_and(|nulls| i64::try_from(nulls).is_ok_and(|nulls| nulls == column.num_values()))
+    };
     let coded = |column: &ColumnChunkMetaData| {
         let codes =
             |mask: &EncodingMask| mask.is_only(Encoding::PLAIN_DICTIONARY) || mask.is_only(Encoding::RLE_DICTIONARY);
         column.dictionary_page_offset().is_some() && column.page_encoding_stats_mask().is_some_and(codes)
     };
     let named = |column: &&ColumnChunkMetaData| column.column_path().parts() == [name];
-    metadata.row_groups().iter().all(|group| group.columns().iter().find(named).is_some_and(coded))
+    let mut columns = metadata.row_groups().iter().map(|group| group.columns().iter().find(named));
+    columns.clone().all(|column| column.is_some_and(coded)) && !columns.all(|column| column.is_some_and(empty))
 }
 
 /// A file read by offset, so that readers do not move each other's.
