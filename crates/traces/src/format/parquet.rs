@@ -212,7 +212,7 @@ fn events(
         column,
         reason,
     })?;
-    if columns.append(rows) {
+    if columns.append(rows, dictionaries) {
         return Ok(());
     }
     let mut faults = std::mem::take(&mut columns.faults).into_iter().peekable();

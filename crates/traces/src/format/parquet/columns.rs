@@ -35,17 +35,24 @@ pub(super) struct Columns {
 const LATENCY: usize = 7;
 const DEPTH: usize = 10;
 
+/// Pairs of tenant and model that are remembered.
+const RECENT: usize = 1 << 10;
+
+/// Tenants and models with their numbers.
+type Recent = [(Span, Span, u32); RECENT];
+
 /// The strings of a column's codes that are in the text already. They are the same for many batches of a row group.
 pub(super) struct Dictionaries {
     /// Rows that may use them.
     rows: usize,
     known: [Option<(ArrayData, Vec<Span>)>; NAMES.len()],
+    recent: Box<Recent>,
 }
 
 impl Dictionaries {
     /// For a piece of this many rows.
     pub(super) fn new(rows: usize) -> Dictionaries {
-        Dictionaries { rows, known: Default::default() }
+        Dictionaries { rows, known: Default::default(), recent: Box::new([(Span::NONE, Span::NONE, 0); RECENT]) }
     }
 
     /// Where the strings of a dictionary are in the text of `rows`.
@@ -100,7 +107,7 @@ impl Columns {
     }
 
     /// Appends all rows at once if every one of them is surely a valid event. Says whether it did.
-    pub(super) fn append(&self, rows: &mut Rows<'_>) -> bool {
+    pub(super) fn append(&self, rows: &mut Rows<'_>, dictionaries: &mut Dictionaries) -> bool {
         const ALL: u16 = (1 << REQUIRED) - 1;
         const SHORT: u32 = 1 << 16;
         let [prefix_id, tenant, model_id, .., parent_id, _, session_id, event_id] = &self.texts;
@@ -118,7 +125,7 @@ impl Columns {
             && page_start.iter().zip(page_end).all(|(start, end)| start <= end)
             && self.latency_ms.iter().all(|value| (0.0..f64::MAX).contains(value));
         if valid {
-            let scope = scopes(tenant, model_id, rows);
+            let scope = scopes(tenant, model_id, rows, &mut dictionaries.recent);
             let depth = &self.wholes[DEPTH];
             let known_depth = |(row, depth): (usize, &u64)| if self.has_no_depth(row) { NO_DEPTH } else { *depth };
             let depth = match self.nulls[DEPTH] {
@@ -231,18 +238,14 @@ impl Columns {
 }
 
 /// The numbers of tenants and models. Strings of a dictionary are in one place, so where they are tells them apart.
-fn scopes(tenants: &[Span], models: &[Span], rows: &mut Rows<'_>) -> Vec<u32> {
-    const RECENT: usize = 64;
-    let mut recent = [(Span::NONE, Span::NONE, 0); RECENT];
+fn scopes(tenants: &[Span], models: &[Span], rows: &mut Rows<'_>, recent: &mut Recent) -> Vec<u32> {
     let number = |(&tenant, &model_id): (&Span, &Span)| {
-        let place = (tenant.start.wrapping_mul(31) ^ model_id.start) as usize % RECENT;
-        let (known_tenant, known_model, number) = recent[place];
-        if (known_tenant, known_model) == (tenant, model_id) {
-            return number;
+        let mixed = tenant.start.wrapping_mul(0x9e37_79b9) ^ model_id.start.wrapping_mul(0x85eb_ca6b);
+        let place = &mut recent[(mixed >> 22) as usize % RECENT];
+        if (place.0, place.1) != (tenant, model_id) {
+            *place = (tenant, model_id, rows.scope(tenant, model_id));
         }
-        let number = rows.scope(tenant, model_id);
-        recent[place] = (tenant, model_id, number);
-        number
+        place.2
     };
     tenants.iter().zip(models).map(number).collect()
 }
