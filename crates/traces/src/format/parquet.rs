@@ -33,11 +33,12 @@ pub(super) const FORMAT: Format = Format {
 /// What a Parquet file begins and ends with.
 pub(crate) const MAGIC: &[u8] = b"PAR1";
 
-/// Rows of a piece, where they can be chosen.
-const PIECE: usize = 64 << 10;
+/// Rows of a piece, where they can be chosen. The groups of most writers are no larger: each piece of a group decodes its
+/// dictionaries anew.
+const PIECE: usize = 128 << 10;
 
 /// Rows of a group that is taken whole although it has no index.
-const WHOLE_GROUP: usize = 2 * PIECE;
+const WHOLE_GROUP: usize = PIECE;
 
 /// Rows read at a time from a large group without index.
 const BATCH: usize = 16 << 10;
