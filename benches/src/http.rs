@@ -82,23 +82,18 @@ fn worker(address: &str, connections: usize, number: u64, duration: Duration, lo
         .collect::<Result<Vec<_>>>()?;
     let (mut done, mut buffer, mut round) = (Done::default(), vec![0; 64 << 10], 0u64);
     let started = Instant::now();
-    let question = match load {
-        Load::Suggest { target } => format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes(),
-        Load::Ingest { .. } => Vec::new(),
-    };
+    let (mut request, mut body) = (Vec::new(), Vec::new());
+    if let Load::Suggest { target } = load {
+        request = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes();
+    }
     while started.elapsed() < duration {
         let mut sent = Vec::with_capacity(connections);
         for stream in &mut streams {
-            let made;
-            let request = match load {
-                Load::Suggest { .. } => &question,
-                Load::Ingest { events, prefixes, .. } => {
-                    made = batch(*events, *prefixes, number.wrapping_mul(1 << 40) + round);
-                    &made
-                }
-            };
+            if let Load::Ingest { events, prefixes, .. } = load {
+                batch(&mut request, &mut body, *events, *prefixes, number.wrapping_mul(1 << 40) + round);
+            }
             sent.push(Instant::now());
-            stream.write_all(request)?;
+            stream.write_all(&request)?;
         }
         for (stream, sent) in streams.iter_mut().zip(sent) {
             let status = answer(stream, &mut buffer)?;
@@ -120,32 +115,50 @@ fn worker(address: &str, connections: usize, number: u64, duration: Duration, lo
     Ok(done)
 }
 
-/// A durable batch as a request. Prefixes are used as a power law has it: few of them often.
-fn batch(events: usize, prefixes: u64, seed: u64) -> Vec<u8> {
+/// Writes a durable batch as a request. Prefixes are used as a power law has it: few of them often.
+///
+/// The load shares the machine with the service, so it has to be cheap: what lines have in common is copied, not formatted.
+fn batch(request: &mut Vec<u8>, body: &mut Vec<u8>, events: usize, prefixes: u64, seed: u64) {
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let mut body = String::with_capacity(events * 180);
+    let rest = format!(
+        "\",\"model_id\":\"llama-3-70b\",\"layer\":0,\"page_start\":0,\"page_end\":15,\"bytes\":1048576,\"latency_ms\":12.5,\
+         \"timestamp_ms\":{now_ms}}}\n"
+    );
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    body.clear();
     for _ in 0..events {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         let uniform = (state >> 11) as f64 / (1u64 << 53) as f64;
         let prefix = (prefixes as f64 * uniform * uniform * uniform) as u64;
-        // Writing to a string cannot fail.
-        let _ = std::fmt::Write::write_fmt(
-            &mut body,
-            format_args!(
-                "{{\"prefix_id\":\"prefix-{prefix}\",\"tenant\":\"tenant-{}\",\"model_id\":\"llama-3-70b\",\"layer\":0,\"page_start\":0,\
-                 \"page_end\":15,\"bytes\":1048576,\"latency_ms\":12.5,\"timestamp_ms\":{now_ms}}}\n",
-                prefix % 16
-            ),
-        );
+        body.extend_from_slice(b"{\"prefix_id\":\"prefix-");
+        push_decimal(body, prefix);
+        body.extend_from_slice(b"\",\"tenant\":\"tenant-");
+        push_decimal(body, prefix % 16);
+        body.extend_from_slice(rest.as_bytes());
     }
     let head = format!(
         "POST /v1/ingest?durable=true HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    [head.into_bytes(), body.into_bytes()].concat()
+    request.clear();
+    request.extend_from_slice(head.as_bytes());
+    request.extend_from_slice(body);
+}
+
+fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 /// Reads an answer to its end and returns its status.

@@ -2,8 +2,7 @@
 
 use crate::{
     cache::{median, value},
-    cache_redis::RedisServer,
-    cache_s3,
+    cache_redis, cache_s3,
     harness::{Measurement, Times},
 };
 use anyhow::{Context, Result, ensure};
@@ -14,7 +13,7 @@ use prefix_indexer_cache::{
     ByteSize, CacheBackend, CacheManager, Entry, FilesystemBackend, FilesystemConfig, SystemClock,
 };
 use prefix_indexer_cache_object_store::{ObjectStoreBackend, Settings};
-use prefix_indexer_cache_redis::{RedisBackend, RedisConfig};
+use prefix_indexer_cache_redis::{RedisBackend, RedisConfig, RedisServer};
 use prefix_indexer_prefetch::{
     Attempts, BlockValue, Cancel, Dress, FetchCtx, FetchPolicy, Fetched, Fetcher, PrefetchError, PrefetchRequest,
     TierFetcher, WARM_PATIENCE, WarmBlock, WarmOptions, Warmup, quiet_runtime,
@@ -69,7 +68,7 @@ pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
     let runtimes =
         Runtimes { quiet: quiet_runtime()?, client: two_threads()?, live: two_threads()?, service: two_threads()? };
     let mut found = Vec::new();
-    if let Some(server) = RedisServer::start()? {
+    if let Some(server) = cache_redis::server()? {
         let source = redis(&runtimes, &server)?;
         found.extend(measure(&runtimes, &root, source)?);
     }
@@ -93,7 +92,7 @@ async fn fill(tier: &dyn CacheBackend) -> Result<()> {
 }
 
 fn redis(runtimes: &Runtimes, server: &RedisServer) -> Result<Source> {
-    let url = format!("redis://{}", server.address);
+    let url = server.url();
     let config = RedisConfig { url: url.clone(), ..RedisConfig::default() };
     let tier = runtimes.quiet.block_on(RedisBackend::open(config))?;
     runtimes.quiet.block_on(fill(&tier))?;

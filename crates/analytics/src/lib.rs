@@ -35,7 +35,7 @@ pub use forecast::{Effort, FOLLOWED, Forecaster, LEARNED, Learner, LearnerError,
 pub use freshness::Freshness;
 pub use gap_model::{Estimate, GapForecast, GapModel};
 pub use lifetable::{Expectations, LifeTable, Reliability, ReliabilityRow, ReuseModel, Waiting};
-pub use markov::{MAX_ORDER, Markov, MarkovConfig, PrefixMarkov, Runs};
+pub use markov::{Claim, MAX_ORDER, Markov, MarkovConfig, PrefixMarkov, Runs, beyond_share};
 pub use metrics::{Metrics, PlanPrecision};
 pub use next_blocks::{NextBlocks, NextLimits, Presence, RankedBlock, next_blocks};
 pub use patterns::{AccessPattern, HotKey, UseTimes, known_period, next_use_ms, top_hot, uses_per_hour};

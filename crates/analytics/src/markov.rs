@@ -7,7 +7,7 @@
 //! Chen and Goodman compare the kinds, 1998). What is left of the probability is for symbols never seen.
 //!
 //! Counts decay with the observations made since, so habits that change are followed; and there are never more than a
-//! set number of them: the contexts with the least decayed evidence go first.
+//! set number of them: the contexts with the least decayed evidence go first, of those who have more than their share.
 //!
 //! [`PrefixMarkov`] applies it to requests, apart for each tenant and along each session, with runs of blocks that only ever
 //! follow each other as one symbol.
@@ -16,9 +16,11 @@ mod contexts;
 mod lists;
 mod prefixes;
 mod runs;
+mod shares;
 
 pub use prefixes::PrefixMarkov;
 pub use runs::Runs;
+pub use shares::{Claim, beyond_share};
 
 use contexts::Contexts;
 use prefix_indexer_models::{KeyPolicy, PrefixKey};

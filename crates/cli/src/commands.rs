@@ -25,7 +25,7 @@ mod warm;
 
 use crate::units::milliseconds;
 use clap::{ArgAction, Subcommand};
-use prefix_indexer::{IndexReader, IndexStore, OpenOptions, StoreKind};
+use prefix_indexer::{IndexReader, IndexSpec, IndexStore, OpenOptions, StorageError, StoreKind};
 use std::path::PathBuf;
 
 macro_rules! commands {
@@ -115,6 +115,14 @@ impl DataArgs {
     /// The index as readers see it; a writer elsewhere is not disturbed.
     pub(crate) fn read(&self) -> anyhow::Result<IndexReader> {
         Ok(IndexReader::open(&self.data, self.mmap)?)
+    }
+
+    /// What the index was made with; the defaults where there is none yet.
+    pub(crate) fn made(&self) -> anyhow::Result<IndexSpec> {
+        match IndexReader::spec_of(&self.data) {
+            Err(StorageError::Absent { .. }) => Ok(IndexSpec::default()),
+            made => Ok(made?),
+        }
     }
 
     /// The index as its one writer sees it. Without a specification in the options it has to be there already.

@@ -1,9 +1,9 @@
 //! The door: who calls, and whether the caller may.
 
 use crate::{
-    answer::Problem,
+    answer::{Detail, Problem},
     app::App,
-    tokens::{Caller, Right},
+    tokens::{Caller, Right, Tenants},
 };
 use axum::{
     extract::{FromRequestParts, Request, State},
@@ -11,6 +11,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use serde_json::Value;
 use std::{net::IpAddr, sync::Arc};
 
 /// Lets callers with a right through, and tells what is behind who they are.
@@ -46,6 +47,20 @@ pub(crate) fn unauthorised() -> Problem {
 /// The same for a tenant that is not there and one that is another's.
 pub(crate) fn forbidden() -> Problem {
     Problem::status(StatusCode::FORBIDDEN, "Forbidden")
+}
+
+/// The one tenant that a request is about, which stands in `place` of it; of a token with one tenant, that, and none for all of them.
+pub(crate) fn one_tenant(
+    caller: &Caller,
+    asked: Option<String>,
+    place: &'static str,
+) -> Result<Option<String>, Problem> {
+    match (asked, &caller.tenants) {
+        (Some(tenant), _) if !caller.sees(&tenant) => Err(forbidden()),
+        (None, Tenants::Only(tenants)) if tenants.len() == 1 => Ok(tenants.first().cloned()),
+        (None, Tenants::Only(_)) => Err(Detail::missing(vec![place.into(), "tenant".into()], Value::Null).into()),
+        (asked, _) => Ok(asked),
+    }
 }
 
 impl App {

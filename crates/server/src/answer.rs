@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Display};
 
 /// The longest value that is told back, in bytes of JSON.
 const MAX_INPUT: usize = 1024;
@@ -56,6 +56,11 @@ impl From<u64> for Loc {
 impl Detail {
     pub(crate) fn new(kind: &'static str, loc: Vec<Loc>, msg: impl Into<String>, input: Value) -> Detail {
         Detail { kind, loc, msg: msg.into(), input }
+    }
+
+    /// What was found is of the right kind and yet makes no sense.
+    pub(crate) fn value_error(loc: Vec<Loc>, reason: impl Display, input: Value) -> Detail {
+        Detail::new("value_error", loc, format!("Value error, {reason}"), input)
     }
 
     /// The request has no body, or its body lacks a field.

@@ -20,7 +20,7 @@ use axum::{
     response::Response,
     routing::{MethodRouter, get, post},
 };
-use prefix_indexer::{PrefixIndexer, ServiceError};
+use prefix_indexer::{PrefixIndexer, ServiceError, StorageError};
 use std::{
     sync::{
         Arc,
@@ -67,6 +67,14 @@ impl App {
             config,
             tokens,
         })
+    }
+
+    /// Takes notice that the index could not be written: one that has halted takes nothing more until it is opened again, and whoever
+    /// balances load should know.
+    pub(crate) fn not_written(&self, error: &StorageError) {
+        if matches!(error, StorageError::Halted { .. }) {
+            self.ready.store(false, Ordering::Relaxed);
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Plans and feedback, in memory and kept: changed under one lock, written beside the index by one task.
 //!
-//! Whoever plans or reports waits until that is on disk, together with others that came meanwhile. What events say about plans is
-//! written every few seconds and at the end: after a crash, entries that were used in the last seconds wait again.
+//! Whoever plans or reports waits until that is on disk, together with others that came meanwhile, or hears at once that it cannot be
+//! written. What events say about plans is written every few seconds and at the end: after a crash, entries that were used in the last
+//! seconds wait again.
 
 use crate::{answer::Problem, app::App};
 use axum::http::StatusCode;
@@ -24,7 +25,16 @@ const INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) struct Book {
     inner: Mutex<Inner>,
     wanted: Notify,
-    saved: watch::Sender<u64>,
+    saved: watch::Sender<Saved>,
+}
+
+/// How far the book is on disk.
+#[derive(Debug, Clone, Copy, Default)]
+struct Saved {
+    /// Of the book, see [`PlanBook::version`].
+    version: u64,
+    /// Whether the last attempt to write failed; the next one is some seconds away.
+    failed: bool,
 }
 
 pub(crate) struct Inner {
@@ -40,7 +50,7 @@ impl Book {
         let (plans, ledger, learned) =
             indexer.with_store(|store| (PlanBook::load(store), FeedbackLedger::load(store), learned_by(store)))?;
         let inner = Inner { plans: plans?, ledger: ledger?, learned: learned?.map(Arc::new), learned_at: 0 };
-        Ok(Book { inner: Mutex::new(inner), wanted: Notify::new(), saved: watch::Sender::new(0) })
+        Ok(Book { inner: Mutex::new(inner), wanted: Notify::new(), saved: watch::Sender::new(Saved::default()) })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -71,12 +81,22 @@ impl Book {
         Ok(())
     }
 
-    /// Waits until what was changed before is on disk.
+    /// Waits until what was changed before is on disk, or cannot be written.
     pub(crate) async fn until_saved(&self) -> Result<(), Problem> {
         let version = self.lock().plans.version();
         self.wanted.notify_one();
-        let saved = self.saved.subscribe().wait_for(|saved| *saved >= version).await.is_ok();
-        saved.then_some(()).ok_or(Problem::status(StatusCode::SERVICE_UNAVAILABLE, "the service is ending"))
+        let mut saved = self.saved.subscribe();
+        let unavailable = |what: &'static str| Err(Problem::status(StatusCode::SERVICE_UNAVAILABLE, what));
+        match saved.wait_for(|saved| saved.version >= version || saved.failed).await {
+            Ok(saved) if saved.version >= version => Ok(()),
+            Ok(_) => unavailable("plans and feedback are not being written; try again"),
+            Err(_) => unavailable("the service is ending"),
+        }
+    }
+
+    /// Says to those who wait that nothing is being written.
+    fn failed(&self) {
+        self.saved.send_modify(|saved| saved.failed = true);
     }
 
     /// Writes what has changed since it was written last. Whether anything has.
@@ -84,7 +104,7 @@ impl Book {
         let (version, plans, ledger) = {
             let inner = self.lock();
             let version = inner.plans.version();
-            if version == *self.saved.borrow() {
+            if version == self.saved.borrow().version {
                 return Ok(false);
             }
             (version, inner.plans.clone(), inner.ledger.clone())
@@ -95,7 +115,7 @@ impl Book {
             written.put(store)?;
             Ok::<(), ServiceError>(store.flush()?)
         })??;
-        self.saved.send_replace(version);
+        self.saved.send_replace(Saved { version, failed: false });
         Ok(true)
     }
 }
@@ -109,7 +129,12 @@ pub(crate) async fn keep(app: Weak<App>) {
         let Some(app) = app.upgrade() else { return };
         let look = looked.is_none_or(|looked: Instant| looked.elapsed() >= INTERVAL);
         let saved = tokio::task::spawn_blocking(move || {
-            let saved = app.book.save(&app.indexer)?;
+            let saved = app.book.save(&app.indexer).inspect_err(|error| {
+                app.book.failed();
+                if let ServiceError::Storage(error) = error {
+                    app.not_written(error);
+                }
+            })?;
             if look {
                 app.book.learn(&app.indexer)?;
             }

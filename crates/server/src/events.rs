@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use prefix_indexer::{BadLine, BadLines, EventBatch, Piece, TraceOptions};
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Value, json, value::RawValue};
 use std::{borrow::Cow, fmt, str, sync::Arc};
@@ -126,7 +126,7 @@ fn bad_event(shape: Shape, lines: &str, line: u64, field: Option<&'static str>, 
     }
     let found = field.and_then(|field| field_of(text, field).ok().flatten());
     let value = input(found.map_or(text.trim(), RawValue::get));
-    Detail::new("value_error", loc, format!("Value error, {reason}"), value)
+    Detail::value_error(loc, reason, value)
 }
 
 /// The last value of a field of an object; nothing else of it is kept, however much there is.
@@ -159,6 +159,12 @@ impl<'de> Visitor<'de> for Wanted<'_> {
     }
 }
 
+/// A whole document of a request.
+pub(crate) fn document<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let text = json_text(body)?;
+    serde_json::from_str(text).map_err(|error| Detail::value_error(vec!["body".into()], error, input(text)).into())
+}
+
 /// The elements of the one list in a document such as `{"events": [...]}`, a line each.
 pub(crate) fn array_lines(body: &[u8], list: &'static str) -> Result<Vec<u8>, Problem> {
     if body.trim_ascii().is_empty() {
@@ -183,7 +189,7 @@ pub(crate) fn array_lines(body: &[u8], list: &'static str) -> Result<Vec<u8>, Pr
 }
 
 /// A body that is one JSON value.
-pub(crate) fn json_text(body: &[u8]) -> Result<&str, Problem> {
+fn json_text(body: &[u8]) -> Result<&str, Problem> {
     let text = str::from_utf8(body).map_err(|error| {
         let loc = vec!["body".into(), (error.valid_up_to() as u64).into()];
         Detail::new("json_invalid", loc, "JSON decode error: not valid UTF-8", json!({}))

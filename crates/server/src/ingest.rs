@@ -115,12 +115,10 @@ impl App {
         let app = Arc::downgrade(self);
         let answer = move |outcome: Result<Appended, Arc<StorageError>>| {
             drop(lease);
-            // The index takes nothing more until it is opened again: whoever balances load should know.
             if let Err(error) = &outcome
-                && matches!(**error, StorageError::Halted { .. })
                 && let Some(app) = app.upgrade()
             {
-                app.ready.store(false, Ordering::Relaxed);
+                app.not_written(error);
             }
             drop(sender.send(outcome));
         };

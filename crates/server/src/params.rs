@@ -97,9 +97,26 @@ impl Params {
     /// A parameter that something else parses.
     pub(crate) fn parsed<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let text = self.text(name)?;
+        self.parse(name, text, parse)
+    }
+
+    /// All values of a parameter that something else parses.
+    pub(crate) fn all_parsed<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        self.all(name).into_iter().filter_map(|text| self.parse(name, text, &parse)).collect()
+    }
+
+    fn parse<T>(
+        &mut self,
+        name: &'static str,
+        text: String,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
         match parse(&text) {
             Ok(value) => Some(value),
-            Err(reason) => self.wrong("value_error", name, &format!("Value error, {reason}"), json!(text)),
+            Err(reason) => {
+                self.wrong.push(Detail::value_error(vec!["query".into(), name.into()], reason, json!(text)));
+                None
+            }
         }
     }
 

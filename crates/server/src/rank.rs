@@ -8,7 +8,7 @@ use crate::{
     params::Params,
     tokens::{Caller, Tenants},
 };
-use prefix_indexer::{ActiveSet, PrefixRecommendation, Query, ServiceError, View};
+use prefix_indexer::{ActiveSet, PrefixRecommendation, Query, ServiceError, View, now_of};
 use serde_json::Value;
 
 /// Prefixes that an answer holds where the request does not say.
@@ -25,9 +25,6 @@ pub(crate) const TOP_K_PARAM: Param =
 pub(crate) fn top_k(params: &mut Params) -> usize {
     params.integer(TOP_K_PARAM.name, 1..=MAX_TOP_K).unwrap_or(TOP_K) as usize
 }
-
-/// Half-lives after which a score says nothing any more: it has decayed to less than a thousandth.
-const SAYS_NOTHING: u64 = 10;
 
 /// A question as requests put it.
 #[derive(Default)]
@@ -59,22 +56,18 @@ impl Question {
         self.query().rung(&view.spec().ladder).map_err(|error| unknown_half_life(&error))
     }
 
-    /// The time that scores are as of. Where the request names none it is the wall clock's; but where the newest event is
-    /// so old that every score has decayed to nothing, as in an index made of an old trace, it is that event's.
+    /// The time that scores are as of, never before the newest event; where the request names none, [`now_of`] the wall clock.
     pub(crate) fn now_ms(&self, view: &View) -> Result<u64, Problem> {
         let half_life_ms = view.spec().ladder.half_lives_ms().nth(self.rung(view)?).unwrap_or(u64::MAX);
         let newest_ms = view.newest_ms();
-        Ok(self.now_ms.map(|now_ms| now_ms.max(newest_ms)).unwrap_or_else(|| {
-            let wall_ms = wall_clock_ms();
-            let is_old = wall_ms.saturating_sub(newest_ms) > half_life_ms.saturating_mul(SAYS_NOTHING);
-            if is_old { newest_ms } else { wall_ms.max(newest_ms) }
-        }))
+        let asked = self.now_ms.map(|now_ms| now_ms.max(newest_ms));
+        Ok(asked.unwrap_or_else(|| now_of(newest_ms, wall_clock_ms(), half_life_ms)))
     }
 }
 
 fn unknown_half_life(error: &ServiceError) -> Problem {
     let loc = vec!["query".into(), "half_life".into()];
-    Detail::new("value_error", loc, format!("Value error, {error}"), Value::Null).into()
+    Detail::value_error(loc, error, Value::Null).into()
 }
 
 impl App {

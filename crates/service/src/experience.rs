@@ -211,11 +211,33 @@ impl Experience {
         self.shift(plan).step(weight * f64::from(came));
     }
 
+    /// Adds what plans of another index taught: promises add up, and of two estimates of a shift comes the one that all plans together
+    /// would have given (the product of two normal posteriors that share one prior).
+    pub(crate) fn merge(&mut self, other: Experience) {
+        for theirs in other.shifts {
+            let own = self.shift_at(&theirs.policy, theirs.horizon_ms);
+            let precision = PRIOR.max(own.precision + theirs.precision - PRIOR);
+            let weighed = own.shift * own.precision + theirs.shift * theirs.precision;
+            own.shift = (weighed / precision).clamp(-MOST, MOST);
+            own.precision = precision;
+            own.plans += theirs.plans;
+        }
+        for theirs in other.promises {
+            let own = self.promise_at(&theirs.policy, theirs.horizon_ms, theirs.budget_bytes);
+            own.plans += theirs.plans;
+            own.expected += theirs.expected;
+            own.used += theirs.used;
+        }
+    }
+
     fn shift(&mut self, plan: &Judged<'_>) -> &mut Shift {
-        let horizon_ms = level(plan.horizon_ms, 2);
-        let known = self.shifts.iter().position(|shift| shift.horizon_ms == horizon_ms && shift.policy == plan.policy);
+        self.shift_at(plan.policy, level(plan.horizon_ms, 2))
+    }
+
+    fn shift_at(&mut self, policy: &str, horizon_ms: u64) -> &mut Shift {
+        let known = self.shifts.iter().position(|shift| shift.horizon_ms == horizon_ms && shift.policy == policy);
         let place = known.unwrap_or_else(|| {
-            let policy = plan.policy.to_owned();
+            let policy = policy.to_owned();
             self.shifts.push(Shift { policy, horizon_ms, plans: 0, shift: 0.0, precision: PRIOR });
             self.shifts.len() - 1
         });
@@ -223,12 +245,15 @@ impl Experience {
     }
 
     fn promise(&mut self, plan: &Judged<'_>) -> &mut Promise {
-        let (horizon_ms, budget_bytes) = (level(plan.horizon_ms, 2), level(plan.budget_bytes, 4));
+        self.promise_at(plan.policy, level(plan.horizon_ms, 2), level(plan.budget_bytes, 4))
+    }
+
+    fn promise_at(&mut self, policy: &str, horizon_ms: u64, budget_bytes: u64) -> &mut Promise {
         let known = self.promises.iter().position(|promise| {
-            (promise.horizon_ms, promise.budget_bytes) == (horizon_ms, budget_bytes) && promise.policy == plan.policy
+            (promise.horizon_ms, promise.budget_bytes) == (horizon_ms, budget_bytes) && promise.policy == policy
         });
         let place = known.unwrap_or_else(|| {
-            let policy = plan.policy.to_owned();
+            let policy = policy.to_owned();
             self.promises.push(Promise { policy, horizon_ms, budget_bytes, plans: 0, expected: 0.0, used: 0.0 });
             self.promises.len() - 1
         });
@@ -331,6 +356,37 @@ mod tests {
         let mut both = broken;
         both.promises.extend(learned("reuse", 20, 0.8, 0.2).promises);
         check(&both, HORIZON_MS, "learned");
+    }
+
+    #[test]
+    fn merged_experience_is_that_of_all_plans() {
+        let (a, b, c) = (learned("reuse", 9, 0.8, 0.4), learned("reuse", 4, 0.3, 0.6), learned("learned", 3, 0.5, 0.1));
+        let merged = |parts: &[&Experience]| {
+            let mut all = Experience::default();
+            parts.iter().for_each(|part| all.merge((*part).clone()));
+            all
+        };
+        assert_eq!(merged(&[&a]), a, "nothing known before changes nothing");
+        assert_eq!(merged(&[&a, &c]), merged(&[&merged(&[&a, &c])]));
+        let close = |a: &Experience, b: &Experience| {
+            assert_eq!((a.shifts.len(), a.promises.len()), (b.shifts.len(), b.promises.len()));
+            for shift in &a.shifts {
+                let other = b.shift_of(&shift.policy, shift.horizon_ms).unwrap();
+                assert!((shift.shift - other.shift).abs() < 1e-9 && (shift.precision - other.precision).abs() < 1e-9);
+                assert_eq!(shift.plans, other.plans);
+            }
+            for promise in &a.promises {
+                let kept = b.kept(&promise.policy, promise.horizon_ms, promise.budget_bytes);
+                assert!((promise.kept() - kept).abs() < 1e-9);
+            }
+        };
+        close(&merged(&[&a, &b, &c]), &merged(&[&c, &b, &a]));
+        close(&merged(&[&merged(&[&a, &b]), &c]), &merged(&[&a, &merged(&[&b, &c])]));
+        let both = merged(&[&a, &b]);
+        let between = |low: f64, high: f64, value: f64| low < value && value < high;
+        assert!(between(a.shifts[0].shift, b.shifts[0].shift, both.shifts[0].shift), "{both:?}");
+        assert_eq!((both.shifts[0].plans, both.promises[0].plans), (13, 13));
+        assert_eq!(both.promises[0].used, a.promises[0].used + b.promises[0].used);
     }
 
     #[test]

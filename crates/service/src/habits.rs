@@ -1,13 +1,16 @@
 //! Which prefix comes next: requests put together from events, and a Markov chain over them.
 //!
 //! An event is the use of one block. Events that follow each other along parent links, of one session, are one request;
-//! [`PrefixMarkov`] learns from requests, by numbers. Here blocks get their numbers, as many as there is room for: the half that
-//! was used longest ago makes room for others.
+//! [`PrefixMarkov`] learns from requests, by numbers. Here blocks get their numbers, as many as there is room for: half of them, those
+//! used longest ago of the tenants that have more than their share, make room for others.
 
-use prefix_indexer_analytics::{MarkovConfig, PrefixMarkov};
+use prefix_indexer_analytics::{Claim, MarkovConfig, PrefixMarkov, beyond_share};
 use prefix_indexer_models::{EventBatch, EventRef, KeyPolicy, PrefixKey};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, hash_map::Entry};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, hash_map::Entry},
+};
 
 /// Blocks that have a number, each some 100 bytes.
 const ROOM: usize = 131_072;
@@ -36,6 +39,8 @@ struct Block {
     name: Digest,
     /// Of a row of it in the index: another one where keys have bands.
     key: Digest,
+    /// Whose it is.
+    tenant: Digest,
     /// The last request that used it, or one that extends it.
     used: u64,
 }
@@ -99,6 +104,7 @@ impl Habits {
     /// follows a new one is left out.
     fn chain(&mut self, request: &Request<'_>) -> Vec<u32> {
         let parent = request.parent.and_then(|parent| self.numbers.get(&parent.0)).copied();
+        let tenant = name(request.tenant, "", "").0;
         let mut chain: Vec<u32> = parent.into_iter().collect();
         let mut new = Vec::new();
         for used in &request.blocks {
@@ -117,7 +123,7 @@ impl Habits {
             let Entry::Vacant(entry) = self.numbers.entry(used.name.0) else { break };
             let number = self.blocks.len() as u32;
             entry.insert(number);
-            self.blocks.push(Block { name: used.name.0, key: used.key.0, used: 0 });
+            self.blocks.push(Block { name: used.name.0, key: used.key.0, tenant, used: 0 });
             chain.push(number);
         }
         chain
@@ -125,13 +131,21 @@ impl Habits {
 
     #[cold]
     fn make_room(&mut self) {
-        let mut uses: Vec<(u64, u32)> = self.blocks.iter().map(|block| block.used).zip(0..).collect();
-        // Of one request, those nearest to its root were numbered first.
-        let order = |&(used, number): &(u64, u32)| (used, std::cmp::Reverse(number));
-        let (gone, ..) = uses.select_nth_unstable_by_key(self.blocks.len() - self.room / 2, order);
+        let mut last: HashMap<Digest, u64> = HashMap::new();
+        for block in &self.blocks {
+            let last = last.entry(block.tenant).or_default();
+            *last = block.used.max(*last);
+        }
+        let claims = self.blocks.iter().enumerate().map(|(number, block)| Claim {
+            owner: block.tenant,
+            // Of one request, those nearest to its root were numbered first.
+            worth: (block.used, Reverse(number)),
+            size: 1,
+            silence: self.requests - last.get(&block.tenant).copied().unwrap_or(0),
+        });
         let mut keep = vec![true; self.blocks.len()];
-        for &(_, number) in &*gone {
-            if let Some(keep) = keep.get_mut(number as usize) {
+        for number in beyond_share(&claims.collect::<Vec<_>>(), self.room / 2) {
+            if let Some(keep) = keep.get_mut(number) {
                 *keep = false;
             }
         }
@@ -293,6 +307,23 @@ mod tests {
         let written = rmp_serde::to_vec(&habits).unwrap();
         let read: Habits = rmp_serde::from_slice(&written).unwrap();
         assert_eq!(read.after_session("t", Some("s")), habits.after_session("t", Some("s")));
+    }
+
+    #[test]
+    fn a_noisy_tenant_takes_nothing_of_a_quiet_one() {
+        let mut habits = Habits::new(256);
+        let quiet = |prefix: &str| PrefixEvent { tenant: "quiet".into(), ..event("s", prefix, None) };
+        for _ in 0..20 {
+            learn(&mut habits, &[quiet("a")]);
+            learn(&mut habits, &[quiet("b")]);
+        }
+        let before = habits.after_session("quiet", Some("s"));
+        assert_eq!(before[0].run, [name("quiet", "m", "a")]);
+        for round in 0..20_000 {
+            learn(&mut habits, &[event(&format!("s{round}"), &format!("n{round}"), None)]);
+        }
+        assert!(habits.len() <= 257 && habits.markov.sessions() <= 10_000);
+        assert_eq!(habits.after_session("quiet", Some("s")), before);
     }
 
     #[test]

@@ -2,9 +2,8 @@
 //!
 //! Ingestion never waits. A batch goes into a bounded queue or comes back; the writer thread takes what has queued up as one
 //! group, appends it to the log with one sync, and then answers the receipts of the group. What was appended is ranked and
-//! shown to queries at the next pause, or after some 50 milliseconds without one (in a large index
-//! four times as long as ranking takes), several groups at once. Queries read an immutable view and meet the writer
-//! nowhere.
+//! shown to queries at the next pause, or after some 50 milliseconds without one (under full load nine times as long as ranking
+//! takes), several groups at once. Queries read an immutable view and meet the writer nowhere.
 
 use crate::{
     Metrics, PredictAfter, PredictedPrefix, Query, ServiceError, TelemetrySink, TryIngestError, predictor,
@@ -78,8 +77,8 @@ impl Receipt {
     }
 
     /// Waits until the batch is on disk, and says what became of it. Queries see it at the next pause, at most some 50
-    /// milliseconds later (or four times as long as ranking takes), together with what came after it: for those who hand in one batch after the other, this is several
-    /// times as fast as [`wait`](Self::wait).
+    /// milliseconds later (under full load nine times as long as ranking takes), together with what came after it: for those who hand in
+    /// one batch after the other, this is several times as fast as [`wait`](Self::wait).
     ///
     /// # Errors
     /// As [`wait`](Self::wait).

@@ -51,6 +51,6 @@ pub use mover_metrics::MoverMetrics;
 pub use plan_book::{Outcomes, PlanBook, PlanOutcome, Written, experience};
 pub use plans::{PAGE_TOKENS, PlanQuery, plan_policies};
 pub use predictor::{PredictAfter, PredictedPrefix};
-pub use query::Query;
+pub use query::{Query, now_of};
 pub use telemetry::{JsonLinesSink, TelemetrySink, TracingSink, measure};
 pub use tuning::{Calibration, TunedCell, Tuning, tuning};

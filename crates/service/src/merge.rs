@@ -1,14 +1,18 @@
-//! Whole indexes, made by different machines or on different days, become one.
+//! Whole indexes, made by different machines or on different days, become one: statistics, what was learned, plans and what became of
+//! them.
+//!
+//! Habits of sessions ([`predict`](crate::PrefixIndexer::predict)) stay behind: they are numbered by the blocks that one machine met, fade
+//! with its requests, and are learned anew within minutes.
 
-use crate::{FeedbackLedger, ServiceError};
+use crate::{FeedbackLedger, PlanBook, ServiceError};
 use prefix_indexer_models::{PrefixTable, SourcePosition};
 use prefix_indexer_storage::{Commit, Counters, IndexReader, IndexStore};
 
 /// Rows that are collected before they are loaded as one table.
 const TABLE_PREFIXES: usize = 4_000_000;
 
-/// Adds everything that `part` holds to `store`: statistics merge, counters add, and files that `part` has read are known to the
-/// result, so that reading them again adds nothing.
+/// Adds what `part` holds to `store`: statistics merge, counters and outcomes add, plans are those of both, and files that `part` has
+/// read are known to the result, so that reading them again adds nothing.
 ///
 /// Merging the same part twice counts it twice.
 ///
@@ -34,8 +38,10 @@ pub fn merge_into(store: &mut dyn IndexStore, part: &IndexReader) -> Result<(), 
         store.merge_followed(version, &bytes)?;
     }
     let mut feedback = FeedbackLedger::load(store)?;
-    feedback.merge(FeedbackLedger::from_side(part.side(crate::feedback::SIDE_FILE.0)?)?);
-    feedback.save(store)?;
+    feedback.merge(FeedbackLedger::of(part)?);
+    let mut plans = PlanBook::load(store)?;
+    plans.merge(PlanBook::of(part)?, &mut feedback);
+    plans.written(&feedback)?.put(store)?;
     store.flush()?;
     Ok(())
 }

@@ -18,7 +18,7 @@ use prefix_indexer_models::{EventBatch, Plan, PrefixKey};
 use prefix_indexer_storage::{IndexReader, IndexStore};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     ops::RangeInclusive,
 };
 
@@ -61,12 +61,11 @@ pub struct PlanBook {
 impl PlanBook {
     /// Follows a plan, which answered a question. Whether it is new: one that is followed already is not followed twice.
     pub fn add(&mut self, plan: &Plan, asked: &PlanQuery<'_>) -> bool {
-        let known =
-            |followed: &Followed| followed.plan_id == plan.plan_id && followed.tenant.as_deref() == asked.tenant;
-        if self.plans.iter().any(known) {
+        let new = Followed::new(plan, asked, self.newest_ms);
+        if self.plans.iter().any(|known| known.identity() == new.identity()) {
             return false;
         }
-        self.plans.push_back(Followed::new(plan, asked, self.newest_ms));
+        self.plans.push_back(new);
         self.watch(self.first + self.plans.len() as u64 - 1);
         self.forget_oldest();
         self.version += 1;
@@ -253,15 +252,54 @@ impl PlanBook {
         self.version
     }
 
+    /// Adds the plans of another index, each once, and what became of plans there, which `ledger` has been told. Plans that are open
+    /// stay so until an event at or behind their end has come to either; the newest plans are kept.
+    pub(crate) fn merge(&mut self, other: PlanBook, ledger: &mut FeedbackLedger) {
+        for (policy, tenants) in other.counts {
+            let own = self.counts.entry(policy).or_default();
+            for (tenant, outcomes) in tenants {
+                let own = own.entry(tenant).or_default();
+                outcomes.iter().for_each(|(outcome, count)| own.entry(*outcome).or_default().add(count));
+            }
+        }
+        self.experience.merge(other.experience);
+        let known: BTreeSet<_> = self.plans.iter().map(Followed::identity).collect();
+        let new: Vec<Followed> = other.plans.into_iter().filter(|plan| !known.contains(&plan.identity())).collect();
+        self.plans.extend(new);
+        self.plans.make_contiguous().sort_by_key(Followed::now_ms);
+        self.watch_all();
+        self.newest_ms = self.newest_ms.max(other.newest_ms);
+        self.close(ledger);
+        self.forget_oldest();
+        self.version += 1;
+    }
+
+    /// The book of an index that somebody else may be writing.
+    pub(crate) fn of(index: &IndexReader) -> Result<PlanBook, ServiceError> {
+        PlanBook::from_sides(|name| Ok(index.side(name)?))
+    }
+
     /// The book kept with an index; an empty one where there is none.
     ///
     /// # Errors
     /// When a side file is damaged or of another version.
     pub fn load(store: &dyn IndexStore) -> Result<PlanBook, ServiceError> {
-        let mut book: PlanBook = read(&SIDE_FILE, store.side(SIDE_FILE.0)?)?;
-        book.experience = read(&EXPERIENCE, store.side(EXPERIENCE.0)?)?;
-        (0..book.plans.len() as u64).for_each(|number| book.watch(number));
+        PlanBook::from_sides(|name| Ok(store.side(name)?))
+    }
+
+    fn from_sides(
+        side: impl Fn(&str) -> Result<Option<(u32, Vec<u8>)>, ServiceError>,
+    ) -> Result<PlanBook, ServiceError> {
+        let mut book: PlanBook = read(&SIDE_FILE, side(SIDE_FILE.0)?)?;
+        book.experience = read(&EXPERIENCE, side(EXPERIENCE.0)?)?;
+        book.watch_all();
         Ok(book)
+    }
+
+    /// Looks out for the entries of all open plans, and of no others.
+    fn watch_all(&mut self) {
+        self.watched.clear();
+        (self.first..self.first + self.plans.len() as u64).for_each(|number| self.watch(number));
     }
 
     /// The book and the ledger that it writes to, as bytes: for those who have the store for a moment only.
@@ -298,8 +336,7 @@ impl PlanBook {
             self.plans.retain(|plan| plan.tenant.as_deref() != Some(tenant));
             self.counts.values_mut().for_each(|tenants| drop(tenants.remove(tenant)));
         }
-        self.watched.clear();
-        (self.first..self.first + self.plans.len() as u64).for_each(|number| self.watch(number));
+        self.watch_all();
         self.version += 1;
     }
 }

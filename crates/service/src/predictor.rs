@@ -24,7 +24,7 @@ use std::{
 };
 
 /// Name and format version among an index's side files: MessagePack of [`Habits`], or nothing.
-const SIDE_FILE: (&str, u32) = ("habits", 1);
+const SIDE_FILE: (&str, u32) = ("habits", 2);
 
 /// Bytes of batches that may wait to be learned from.
 const WAITING: usize = 16 << 20;

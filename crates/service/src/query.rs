@@ -7,6 +7,18 @@ use prefix_indexer_storage::{Order, Scope, View};
 /// The half-life of a query that names none, if the index keeps it.
 const USUAL_HALF_LIFE_MS: u64 = 300_000;
 
+/// As many times as long as what is asked about an index may have been silent and still be live: ten half-lives after its last event a
+/// score has decayed to less than a thousandth.
+const LIVE: u64 = 10;
+
+/// The moment to answer for where nobody names one and a clock says `clock_ms`: that, but never before the newest event of the index;
+/// and the time of that event where it is more than ten times as long ago as `span_ms` (a half-life, or a horizon). An index made of an
+/// old trace is asked about as if that had just ended, since by the clock nothing would matter any more.
+pub fn now_of(newest_ms: u64, clock_ms: u64, span_ms: u64) -> u64 {
+    let is_live = clock_ms.saturating_sub(newest_ms) <= span_ms.saturating_mul(LIVE);
+    if is_live { clock_ms.max(newest_ms) } else { newest_ms }
+}
+
 /// A question to the ranked index. The default asks for the ten best of all.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'a> {
@@ -87,5 +99,21 @@ impl Query<'_> {
             }
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::now_of;
+
+    #[test]
+    fn an_old_index_is_asked_about_when_it_ended() {
+        let check = |newest_ms, clock_ms, expect| assert_eq!(now_of(newest_ms, clock_ms, 60), expect, "{clock_ms}");
+        check(1000, 1100, 1100);
+        check(1000, 1600, 1600);
+        check(1000, 1601, 1000);
+        check(1000, 900, 1000);
+        check(0, 600, 600);
+        assert_eq!(now_of(1000, u64::MAX, u64::MAX), u64::MAX);
     }
 }

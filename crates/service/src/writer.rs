@@ -22,9 +22,9 @@ const GROUP_EVENTS: usize = 64 * 1024;
 /// How long what is on disk may wait before queries see it, beside the time to rank it.
 const SHOWN_WITHIN: Duration = Duration::from_millis(50);
 
-/// As many times as long as ranking took the last time a busy writer goes on before it ranks again: ranking takes a fifth of its
+/// As many times as long as ranking took the last time a busy writer goes on before it ranks again: ranking takes a tenth of its
 /// time at most. It costs hardly more for many events than for some, since the same prefixes come again.
-const SHOWING: u32 = 4;
+const SHOWING: u32 = 9;
 
 /// A queue that stays empty for this long is a pause.
 const PAUSE: Duration = Duration::from_micros(500);

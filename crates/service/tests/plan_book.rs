@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use prefix_indexer_models::{EventBatch, IndexSpec, KeyPolicy, Plan, PrefixEvent};
-use prefix_indexer_service::{Experience, FeedbackLedger, FeedbackReport, Outcome, PlanBook, PlanQuery};
-use prefix_indexer_storage::{IndexStore, OpenOptions, StoreKind, View, open};
+use prefix_indexer_service::{Experience, FeedbackLedger, FeedbackReport, Outcome, PlanBook, PlanQuery, merge_into};
+use prefix_indexer_storage::{IndexReader, IndexStore, OpenOptions, StoreKind, View, open};
 use std::{num::NonZeroU32, path::Path, sync::Arc};
 
 fn event(tenant: &str, prefix_id: &str, timestamp_ms: u64) -> PrefixEvent {
@@ -72,6 +72,45 @@ fn uses_within_the_horizon_count_and_no_others() {
     check(&[("t", "b", 1_099), ("t", "a", 1_100)], 1, 2);
     // What comes late, after the end, changes nothing.
     check(&[("t", "x", 1_100), ("t", "a", 500)], 0, 3);
+}
+
+#[test]
+fn merged_indexes_know_the_plans_of_both_and_what_became_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let part = |name: &str, used: &str| {
+        let options = OpenOptions { spec: Some(IndexSpec::default()), ..OpenOptions::default() };
+        let mut store = open(StoreKind::Segments, &dir.path().join(name), options).unwrap();
+        store.append(&[batch(BEFORE).into()]).unwrap();
+        store.publish().unwrap();
+        let (mut book, mut ledger) = (PlanBook::default(), FeedbackLedger::default());
+        let plans = [None, Some(used)].map(|tenant| (tenant, plan(&store.reader().view(), tenant)));
+        plans.iter().for_each(|(tenant, plan)| assert!(book.add(plan, &asked(*tenant))));
+        book.observe(&batch(&[(used, "a", 500), (used, "x", 1_100)]), &mut ledger);
+        book.written(&ledger).unwrap().put(store.as_mut()).unwrap();
+        store.flush().unwrap();
+        (plans.map(|(_, plan)| plan.plan_id), IndexReader::open(&dir.path().join(name), true).unwrap())
+    };
+    let ((of_a, a), (of_b, b)) = (part("a", "t"), part("b", "u"));
+    let options = OpenOptions { spec: Some(IndexSpec::default()), ..OpenOptions::default() };
+    let mut all = open(StoreKind::Memory, Path::new("nowhere"), options).unwrap();
+    merge_into(all.as_mut(), &a).unwrap();
+    let experience = |store: &dyn IndexStore| PlanBook::load(store).unwrap().experience().clone();
+    let alone = experience(all.as_ref());
+    merge_into(all.as_mut(), &b).unwrap();
+    let book = PlanBook::load(all.as_ref()).unwrap();
+    assert_eq!(of_a[0], of_b[0], "the same question to the same index");
+    for id in of_a.iter().chain(&of_b) {
+        assert!(!book.outcome(id, |_| true).unwrap().open, "{id}");
+    }
+    let counts = |tenant: &str, outcome| book.counts()["auto"][tenant].get(&outcome).map_or(0, |count| count.prefixes);
+    // Two plans each of a and b, of which one had a used.
+    assert_eq!((counts("t", Outcome::Used), counts("t", Outcome::Wasted)), (2, 4));
+    assert_eq!((counts("u", Outcome::Used), counts("u", Outcome::Wasted)), (2, 1));
+    let totals = FeedbackLedger::load(all.as_ref()).unwrap().totals();
+    assert_eq!((totals[&Outcome::Used].prefixes, totals[&Outcome::Wasted].prefixes), (4, 5), "and the ledger knows it");
+    let both = experience(all.as_ref());
+    assert_eq!((alone.shifts()[0].plans, both.shifts()[0].plans), (2, 4));
+    assert!(both.promises()[0].expected > alone.promises()[0].expected);
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) seen: Seen,
     pub(crate) sources: Vec<SourcePosition>,
     pub(crate) counters: Counters,
+    /// Of the events counted, those that are not in the log alone.
+    pub(crate) flushed_events: u64,
     pub(crate) digester: Digester,
     /// What learns from the events that count.
     pub(crate) followed: Option<Followed>,
@@ -39,7 +41,8 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(live: Live, seen: Seen, sources: Vec<SourcePosition>, counters: Counters) -> Core {
-        Core { live, seen, sources, counters, digester: Digester::default(), followed: None }
+        let flushed_events = counters.events;
+        Core { live, seen, sources, counters, flushed_events, digester: Digester::default(), followed: None }
     }
 
     /// Counts a batch that was acknowledged before.

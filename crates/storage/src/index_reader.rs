@@ -62,6 +62,18 @@ impl IndexReader {
         Ok(IndexReader { dir: dir.to_owned(), mmap, generation, current })
     }
 
+    /// What the numbers of an index mean, without opening the rest of it: its log, above all, is left alone.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn spec_of(dir: &Path) -> Result<IndexSpec, StorageError> {
+        let manifest = match naming_file(dir).ends_with(files::MANIFEST) {
+            true => Manifest::load(dir).map(|manifest| manifest.spec),
+            false => jsonl_store::read(dir).map(|(header, _)| header.spec),
+        };
+        manifest.map_err(|error| if is_absent(&error) { StorageError::Absent { path: dir.to_owned() } } else { error })
+    }
+
     /// Takes the newest generation, or the log of a writer that has been killed, if it is another; whether it was. Some
     /// microseconds when nothing has changed, so callers may ask every 100 ms. Views that are held do not change.
     ///

@@ -10,6 +10,9 @@ use arc_swap::ArcSwap;
 use prefix_indexer_models::{EventBatch, IndexSpec, MAX_RUNGS, PrefixKey, PrefixTable, Shard};
 use std::sync::Arc;
 
+/// Prefixes that are looked up together, so that the misses of the caches overlap.
+const BLOCK: usize = 64;
+
 pub(crate) struct Live {
     spec: IndexSpec,
     /// The flushed segments, newest first.
@@ -71,9 +74,14 @@ impl Live {
         !self.table.is_empty()
     }
 
-    /// Bytes of the table and the runs.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.table.memory_bytes() + self.runs.bytes()
+    /// Bytes of the dirty prefixes.
+    pub(crate) fn table_bytes(&self) -> usize {
+        self.table.memory_bytes()
+    }
+
+    /// Bytes of what readers see of them.
+    pub(crate) fn run_bytes(&self) -> usize {
+        self.runs.bytes()
     }
 
     /// Puts the totals of the prefixes that these events touch into the table. Changes no answer, so that it can come before
@@ -89,27 +97,33 @@ impl Live {
         self.table.unknown(events, &self.hashes, &mut self.unknown);
         let hashes = &self.hashes;
         self.unknown.sort_unstable_by_key(|&index| hashes[index as usize]);
-        let mut last = None;
-        for &index in &self.unknown {
-            let Some(event) = events.get(index as usize) else { continue };
-            let policy = self.spec.key_policy;
-            let names = [event.tenant, event.model_id, event.prefix_id];
-            let identity = (names, policy.bands(event.layer, event.page_start));
-            if last.replace(identity) == Some(identity) {
-                continue;
+        let policy = self.spec.key_policy;
+        let (mut last, mut block, mut keys) = (None, Vec::with_capacity(BLOCK), Vec::with_capacity(BLOCK));
+        for indices in self.unknown.chunks(BLOCK) {
+            block.clear();
+            keys.clear();
+            for event in indices.iter().filter_map(|&index| events.get(index as usize)) {
+                let [tenant, model_id, prefix_id] = [event.tenant, event.model_id, event.prefix_id];
+                let identity = ([tenant, model_id, prefix_id], policy.bands(event.layer, event.page_start));
+                if last.replace(identity) != Some(identity) {
+                    keys.push(PrefixKey::new(policy, tenant, model_id, prefix_id, event.layer, event.page_start));
+                    block.push(event);
+                }
             }
-            let [tenant, model_id, prefix_id] = names;
-            let key = PrefixKey::new(policy, tenant, model_id, prefix_id, event.layer, event.page_start);
-            let known = self
-                .table
-                .scope(tenant, model_id)
-                .and_then(|scope| self.table.find(scope, prefix_id, event.layer, event.page_start));
-            if known.is_none()
-                && let Some(row) = self.flushed.get(&key)?
-            {
-                let mut sums = [0.0; MAX_RUNGS];
-                sums.iter_mut().zip(row.sums()).for_each(|(sum, own)| *sum = own);
-                self.table.merge(names, row.parent_id(), &row.tally(), &sums[..self.spec.ladder.len()]);
+            self.flushed.warm(&keys);
+            for (event, key) in block.iter().zip(&keys) {
+                let names = [event.tenant, event.model_id, event.prefix_id];
+                let known = self
+                    .table
+                    .scope(event.tenant, event.model_id)
+                    .and_then(|scope| self.table.find(scope, event.prefix_id, event.layer, event.page_start));
+                if known.is_none()
+                    && let Some(row) = self.flushed.get(key)?
+                {
+                    let mut sums = [0.0; MAX_RUNGS];
+                    sums.iter_mut().zip(row.sums()).for_each(|(sum, own)| *sum = own);
+                    self.table.merge(names, row.parent_id(), &row.tally(), &sums[..self.spec.ladder.len()]);
+                }
             }
         }
         Ok(())

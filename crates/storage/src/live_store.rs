@@ -12,8 +12,14 @@ use crate::{
 use prefix_indexer_models::{EventBatch, IndexSpec, MAX_RUNGS, PrefixTable, SourceId, SourcePosition};
 use std::sync::Arc;
 
-/// Memory that dirty prefixes may take before they are flushed.
+/// Memory that dirty prefixes may take before they are flushed, ...
 const DIRTY_BYTES: usize = 64 << 20;
+
+/// ... and the runs that readers see of them, where a prefix may be several times.
+const RUN_BYTES: usize = 2 * DIRTY_BYTES;
+
+/// Events that may be in the log alone: whoever opens the index after a crash counts them again first, in less than half a second.
+const LOGGED_EVENTS: u64 = 1 << 19;
 
 /// Events that wait to be shown together, at most: bounds the memory that remembers which prefixes they touched.
 const UNSEEN_EVENTS: usize = 1 << 18;
@@ -91,16 +97,23 @@ pub(crate) struct LiveStore<M> {
 }
 
 impl<M: Medium> LiveStore<M> {
+    /// Shows what was replayed into `core`.
+    ///
     /// # Errors
-    /// Those of a flush, where more was logged than is to stay in memory.
+    /// [`StorageError::TooLarge`].
     pub(crate) fn new(core: Core, medium: M, retention: Retention) -> Result<LiveStore<M>, StorageError> {
         let unflushed = medium.log_bytes() > 0;
         let mut store = LiveStore { core, medium, sides: PendingSides::default(), retention, unflushed, halted: None };
         store.core.live.publish()?;
-        if store.core.live.memory_bytes() >= DIRTY_BYTES {
-            store.flush()?;
-        }
         Ok(store)
+    }
+
+    /// Whether what is in memory is to be flushed.
+    fn is_full(&self) -> bool {
+        let Core { live, counters, flushed_events, .. } = &self.core;
+        live.table_bytes() >= DIRTY_BYTES
+            || live.run_bytes() >= RUN_BYTES
+            || counters.events.saturating_sub(*flushed_events) >= LOGGED_EVENTS
     }
 
     fn check_running(&self) -> Result<(), StorageError> {
@@ -111,7 +124,7 @@ impl<M: Medium> LiveStore<M> {
     fn commit(&mut self, change: Change<'_>) -> Result<(), StorageError> {
         self.check_running()?;
         let with_admitted = matches!(change, Change::Load { .. });
-        let Core { live, seen, sources, counters, followed, .. } = &mut self.core;
+        let Core { live, seen, sources, counters, followed, flushed_events, .. } = &mut self.core;
         if let Some(followed) = followed {
             followed.put(with_admitted, &mut self.sides)?;
         }
@@ -134,7 +147,7 @@ impl<M: Medium> LiveStore<M> {
         let flushed = self.medium.commit(Next { flushed, rows, sources, counters, sides, seen, seen_changed })?;
         seen.saved();
         self.sides.clear();
-        self.unflushed = false;
+        (self.unflushed, *flushed_events) = (false, counters.events);
         if let Some(followed) = followed {
             followed.saved(with_admitted);
         }
@@ -240,7 +253,7 @@ impl<M: Medium> IndexStore for LiveStore<M> {
             // The batches are durable, so this is no failure of theirs; `publish` and `flush` report it if it lasts.
             tracing::error!(%error, "what was appended could not be shown");
         }
-        if self.core.live.memory_bytes() >= DIRTY_BYTES {
+        if self.is_full() {
             // As above.
             if let Err(error) = self.flush() {
                 tracing::error!(%error, "flushing a full memory table failed; it stays in the log");

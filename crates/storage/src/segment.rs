@@ -36,6 +36,9 @@ use prefix_indexer_models::{IndexSpec, MAX_INTEGER, PrefixKey, Rank};
 use std::path::{Path, PathBuf};
 use zerocopy::FromBytes;
 
+/// Bytes that memory is loaded by, on most machines.
+const CACHE_LINE: usize = 64;
+
 /// A write-once set of prefixes, ranked for every rung and by recency.
 #[derive(Debug)]
 pub struct Segment {
@@ -166,6 +169,25 @@ impl Segment {
             position += 1;
         }
         Ok(None)
+    }
+
+    /// Loads the slots and rows that [`find`](Self::find) is about to read. No load waits for another but a row's for its slot's, so as
+    /// many are under way as the machine can have. Pages that are not verified yet are left alone.
+    pub(crate) fn warm(&self, keys: &[PrefixKey]) {
+        let bytes = self.source.bytes();
+        let word = |at: usize| match bytes.get(at..at + 8) {
+            Some(word) if self.pages.known(at, 8) => word.try_into().map_or(0, u64::from_le_bytes),
+            _ => 0,
+        };
+        let tag = |key: &PrefixKey| (key.hash64() >> 32) as u32;
+        let slot = |key| word(self.layout.key_slots + slots::home(tag(key), self.len()) as usize * 8);
+        let mut seen = keys.iter().fold(0, |seen, key| seen ^ slot(key));
+        for key in keys {
+            let number = slots::number(slot(key)).filter(|_| slots::tag(slot(key)) == tag(key));
+            let row = number.map(|number| self.layout.row(number));
+            seen ^= row.map_or(0, |row| word(row) ^ word(row + CACHE_LINE));
+        }
+        std::hint::black_box(seen);
     }
 
     #[inline]

@@ -86,6 +86,11 @@ impl View {
         Ok(None)
     }
 
+    /// Loads what [looking up](Self::get) these keys will need, all together: changes nothing but how long that takes.
+    pub(crate) fn warm(&self, keys: &[PrefixKey]) {
+        self.segments.iter().for_each(|segment| segment.warm(keys));
+    }
+
     /// The rows of a scope, best first, each key once. Lazy: costs what is taken. After an error it ends.
     pub fn ranked(&self, scope: Scope<'_>, order: Order) -> Ranked<'_> {
         Ranked::new(self, scope, order)

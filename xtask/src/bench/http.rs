@@ -27,6 +27,12 @@ const BEST_TEN: &str = "/v1/suggest?top_k=10";
 const BATCH: &str = "5000";
 const PREFIXES: &str = "1000000";
 
+/// Times that it is killed, and when after the load has begun: at full load the log is flushed about once a second, so some of them find it
+/// nearly as long as it gets.
+const KILLS: u32 = 7;
+const FIRST_KILL: Duration = Duration::from_secs(3);
+const BETWEEN: Duration = Duration::from_millis(170);
+
 pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let data = bench.scratch.join("index");
     bench.ours.ingest(&bench.trace("events-4m-1m.jsonl")?, &data)?;
@@ -85,23 +91,25 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     report.row(Row::value("POST /v1/ingest?durable=true, 4 connections", median(&rates), "events/s"));
     report.bar(Bar::at_least("service: durable events a second", median(&rates), 500_000.0, 500_000.0));
     let mut serving = Some(serving);
-    let ready =
-        (0..bench.rounds.min(3)).map(|_| ready_after_kill(bench, &data, serving.take())).collect::<Result<Vec<_>>>()?;
-    report.row(Row::value("killed at full load, ready again", median(&ready), "s"));
-    report.bar(Bar::at_most("service: seconds from start to ready after kill -9, 1 M prefixes", median(&ready), 1.0));
-    drop(serving);
+    let ready: Vec<f64> = (0..KILLS)
+        .map(|kill| ready_after_kill(bench, &data, serving.take(), FIRST_KILL + kill * BETWEEN))
+        .collect::<Result<_>>()?;
+    let worst = ready.iter().copied().fold(0.0, f64::max);
+    let note = format!("the worst of {KILLS}, median {:.2} s", median(&ready));
+    report.row(Row::value("killed at full load, ready again", worst, "s").note(&note));
+    report.bar(Bar::at_most("service: seconds from start to ready after kill -9, 1 M prefixes", worst, 1.0));
     std::fs::remove_dir_all(&data)?;
     soak(bench, report)
 }
 
-/// Kills the service (one started for it, if there is none) while it takes all the events it can, and starts it again: seconds until it
-/// is ready.
-fn ready_after_kill(bench: &Bench, data: &Path, serving: Option<Serving>) -> Result<f64> {
+/// Kills the service (one started for it, if there is none) when it has taken all the events it can for so long, and starts it again:
+/// seconds until it is ready.
+fn ready_after_kill(bench: &Bench, data: &Path, serving: Option<Serving>, after: Duration) -> Result<f64> {
     let serving = serving.map_or_else(|| Serving::start(bench.ours.program(), data), Ok)?;
     let address = serving.address().to_owned();
     let loading = thread::scope(|scope| {
         let loading = scope.spawn(|| bench.ours.benches(&["http", &address, "30", "4", "ingest", BATCH, PREFIXES]));
-        thread::sleep(Duration::from_secs(4));
+        thread::sleep(after);
         drop(serving);
         loading.join().map_err(|_| anyhow::anyhow!("the load panicked"))
     })?;

@@ -1,20 +1,31 @@
 //! What followed which context, in decayed counts and bounded memory.
 
-use super::{MarkovConfig, Scope};
+use super::{Claim, MarkovConfig, Scope, beyond_share};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 /// The counts of all contexts of all tenants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound(serialize = "S: Serialize", deserialize = "S: Deserialize<'de> + Ord + Clone"))]
 pub(super) struct Contexts<S> {
     pub(super) config: MarkovConfig,
-    /// Observations so far: the clock of the decay.
-    clock: u64,
+    /// Observations so far.
+    observed: u64,
+    #[serde(with = "super::lists")]
+    clocks: BTreeMap<Scope, Clock>,
     pairs: usize,
     /// Contexts newest symbol first, so that those which end alike lie together.
     #[serde(with = "super::lists")]
     after: BTreeMap<(Scope, Vec<S>), Vec<Successor<S>>>,
+}
+
+/// What time it is for one tenant: the observations of others make nothing of its own fade.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Clock {
+    /// Observations of this tenant: the clock of the decay.
+    own: u64,
+    /// How many there had been of all at its last.
+    last: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,7 +38,7 @@ struct Successor<S> {
 
 impl<S: Ord + Clone> Contexts<S> {
     pub(super) fn new(config: MarkovConfig) -> Contexts<S> {
-        Contexts { config, clock: 0, pairs: 0, after: BTreeMap::new() }
+        Contexts { config, observed: 0, clocks: BTreeMap::new(), pairs: 0, after: BTreeMap::new() }
     }
 
     pub(super) fn pairs(&self) -> usize {
@@ -35,17 +46,19 @@ impl<S: Ord + Clone> Contexts<S> {
     }
 
     pub(super) fn observe(&mut self, scope: Scope, context: &[S], next: &S) {
-        self.clock += 1;
+        self.observed += 1;
+        let clock = self.clocks.entry(scope).or_default();
+        *clock = Clock { own: clock.own + 1, last: self.observed };
+        let decay = Decay { clock: clock.own, half_life: self.config.half_life };
         for length in 0..=context.len().min(self.config.order()) {
             let key = (scope, last(context, length));
-            let decay = Decay { clock: self.clock, half_life: self.config.half_life };
             let successors = self.after.entry(key).or_default();
             if let Some(known) = successors.iter_mut().find(|successor| successor.symbol == *next) {
                 known.count = decay.now(known) + 1.0;
-                known.clock = self.clock;
+                known.clock = decay.clock;
                 continue;
             }
-            let new = Successor { symbol: next.clone(), count: 1.0, clock: self.clock };
+            let new = Successor { symbol: next.clone(), count: 1.0, clock: decay.clock };
             if successors.len() < self.config.max_successors.max(1) {
                 successors.push(new);
                 self.pairs += 1;
@@ -71,29 +84,36 @@ impl<S: Ord + Clone> Contexts<S> {
         self.pairs = self.after.values().map(Vec::len).sum();
     }
 
-    /// Drops the contexts with the least evidence until an eighth of the room is free. Ties: longer contexts first, which
-    /// shorter ones can stand in for.
+    fn decay(&self, scope: &Scope) -> Decay {
+        Decay { clock: self.clocks.get(scope).map_or(0, |clock| clock.own), half_life: self.config.half_life }
+    }
+
+    /// Drops contexts until an eighth of the room is free: those with the least evidence, of the tenants that have more than their
+    /// share. Ties: longer contexts first, which shorter ones can stand in for.
     fn evict(&mut self) {
-        let decay = Decay { clock: self.clock, half_life: self.config.half_life };
-        let total = |successors: &[Successor<S>]| successors.iter().map(|successor| decay.now(successor)).sum::<f64>();
         let keep = self.config.max_pairs - self.config.max_pairs / 8;
-        let mut values: Vec<_> =
-            self.after.iter().map(|(key, successors)| (total(successors), key.clone(), successors.len())).collect();
-        values.sort_unstable_by(|a, b| {
-            let by_value = a.0.total_cmp(&b.0);
-            by_value.then_with(|| b.1.1.len().cmp(&a.1.1.len())).then_with(|| a.1.cmp(&b.1))
+        let claims = self.after.iter().map(|((scope, context), successors)| {
+            let decay = self.decay(scope);
+            let total: f64 = successors.iter().map(|successor| decay.now(successor)).sum();
+            let silence = self.observed - self.clocks.get(scope).map_or(0, |clock| clock.last);
+            // Not negative, so that the order of the bits is that of the numbers.
+            let worth = (total.to_bits(), Reverse(context.len()));
+            Claim { owner: *scope, worth, size: successors.len(), silence }
         });
-        for (_, key, pairs) in values {
-            if self.pairs <= keep {
-                break;
-            }
-            self.after.remove(&key);
-            self.pairs = self.pairs.saturating_sub(pairs);
-        }
+        let mut gone = beyond_share(&claims.collect::<Vec<_>>(), keep).into_iter().peekable();
+        let mut next = 0;
+        self.after.retain(|_, _| {
+            next += 1;
+            gone.next_if_eq(&(next - 1)).is_none()
+        });
+        self.pairs = self.after.values().map(Vec::len).sum();
+        let after = &self.after;
+        self.clocks
+            .retain(|scope, _| after.range((*scope, Vec::new())..).next().is_some_and(|((of, _), _)| of == scope));
     }
 
     pub(super) fn predict(&self, scope: Scope, context: &[S], count: usize) -> Vec<(S, f64)> {
-        let decay = Decay { clock: self.clock, half_life: self.config.half_life };
+        let decay = self.decay(&scope);
         let mut probabilities: BTreeMap<&S, f64> = BTreeMap::new();
         for length in 0..=context.len().min(self.config.order()) {
             // A context that was never seen says nothing, and neither do those that end with it.

@@ -1,6 +1,6 @@
 //! Which prefix a session asks for next.
 
-use super::{MAX_ORDER, MarkovConfig, Runs, Scope, contexts::Contexts, scope};
+use super::{Claim, MAX_ORDER, MarkovConfig, Runs, Scope, beyond_share, contexts::Contexts, scope};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,6 +21,7 @@ pub struct PrefixMarkov {
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Session {
+    tenant: Scope,
     /// Oldest first, at most [`MAX_ORDER`].
     recent: Vec<u32>,
     /// Number of its last request.
@@ -47,7 +48,8 @@ impl PrefixMarkov {
         let Some(symbol) = deepest.and_then(|&block| self.runs.run_of(block)) else { return };
         self.requests += 1;
         let session = self.sessions.entry(session_scope(tenant, session)).or_default();
-        self.contexts.observe(scope(tenant, ""), &session.recent, &symbol);
+        session.tenant = scope(tenant, "");
+        self.contexts.observe(session.tenant, &session.recent, &symbol);
         if session.recent.len() == MAX_ORDER {
             session.recent.remove(0);
         }
@@ -58,13 +60,24 @@ impl PrefixMarkov {
         }
     }
 
-    /// Forgets the eighth of the sessions that has been silent longest.
+    /// Forgets an eighth of the sessions: those that have been silent longest, of the tenants that have more than their share.
     fn forget_silent_sessions(&mut self) {
         let keep = self.contexts.config.max_sessions - self.contexts.config.max_sessions / 8;
-        let mut last: Vec<u64> = self.sessions.values().map(|session| session.last).collect();
-        last.sort_unstable_by(|a, b| b.cmp(a));
-        let oldest = keep.checked_sub(1).and_then(|index| last.get(index).copied()).unwrap_or(u64::MAX);
-        self.sessions.retain(|_, session| session.last >= oldest);
+        let mut last: BTreeMap<Scope, u64> = BTreeMap::new();
+        for session in self.sessions.values() {
+            let last = last.entry(session.tenant).or_default();
+            *last = session.last.max(*last);
+        }
+        let claims = self.sessions.values().map(|session| {
+            let silence = self.requests - last.get(&session.tenant).copied().unwrap_or(0);
+            Claim { owner: session.tenant, worth: session.last, size: 1, silence }
+        });
+        let mut gone = beyond_share(&claims.collect::<Vec<_>>(), keep).into_iter().peekable();
+        let mut next = 0;
+        self.sessions.retain(|_, _| {
+            next += 1;
+            gone.next_if_eq(&(next - 1)).is_none()
+        });
     }
 
     /// The `count` prefixes that the session's next request most probably goes on from, by the first block of their last

@@ -10,8 +10,8 @@ use clap::builder::PossibleValuesParser;
 use indicatif::ProgressBar;
 use prefix_indexer::{
     BadLines, FORMATS, Format, IndexSpec, IndexStore, IndexerOptions, IngestReport, Inputs, KeyPolicy, Ladder,
-    NativeEngine, OpenOptions, Opening, PieceReport, PrefixIndexer, ServiceError, StorageError, TraceOptions, Utility,
-    follow_pieces, ingest_pieces,
+    NativeEngine, OpenOptions, Opening, PieceReport, PrefixIndexer, ServiceError, TraceOptions, Utility, follow_pieces,
+    ingest_pieces,
 };
 use serde::Serialize;
 use std::{
@@ -177,11 +177,7 @@ impl Args {
 
     /// What the index was made with, changed where the arguments say something: the store refuses what it cannot be.
     fn spec(&self) -> anyhow::Result<IndexSpec> {
-        let made = match self.data.read() {
-            Ok(index) => index.view().spec().clone(),
-            Err(error) if is_absent(&error) => IndexSpec::default(),
-            Err(error) => return Err(error),
-        };
+        let made = self.data.made()?;
         Ok(IndexSpec {
             ladder: self.half_life.clone().unwrap_or(made.ladder),
             utility: self.utility.unwrap_or(made.utility),
@@ -244,10 +240,6 @@ fn failed(error: &anyhow::Error, events: u64) -> anyhow::Result<u8> {
         show_count(events)
     ));
     Ok(PARTLY)
-}
-
-fn is_absent(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(StorageError::Absent { .. }))
 }
 
 /// What a person sees of the work, and where bad lines go.

@@ -4,7 +4,7 @@ use super::{DataArgs, RetentionArgs};
 use crate::{DONE, config::Config, output, worker::Worker};
 use anyhow::{Context, bail};
 use prefix_indexer::{
-    IndexSpec, IndexerOptions, Ladder, OpenOptions, PrefixIndexer, StorageError, TelemetrySink, TracingSink, Utility,
+    IndexSpec, IndexerOptions, Ladder, OpenOptions, PrefixIndexer, TelemetrySink, TracingSink, Utility,
 };
 use prefix_indexer_server::{Server, ServerConfig};
 use std::{path::PathBuf, str::FromStr, sync::Arc};
@@ -96,11 +96,7 @@ impl Args {
 
     /// What the index was made with, changed where the arguments say something: the store refuses what it cannot be.
     fn spec(&self) -> anyhow::Result<IndexSpec> {
-        let made = match self.data.read() {
-            Ok(index) => index.view().spec().clone(),
-            Err(error) if matches!(error.downcast_ref(), Some(StorageError::Absent { .. })) => IndexSpec::default(),
-            Err(error) => return Err(error),
-        };
+        let made = self.data.made()?;
         Ok(IndexSpec {
             ladder: self.half_life.clone().unwrap_or(made.ladder),
             utility: self.utility.unwrap_or(made.utility),

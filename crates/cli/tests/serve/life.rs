@@ -156,6 +156,39 @@ fn told_to_end_it_drains_and_keeps_everything() {
     assert!(lines.iter().any(|line| line["id"] == "mine" && line["status"] == 202), "{said:?}");
 }
 
+/// Beside the log, which is open, nothing can be written where the directory is gone: a disk that fails does the same.
+#[test]
+fn plans_and_reports_that_cannot_be_written_are_refused_at_once() {
+    let server = Server::new();
+    let mut client = server.client();
+    let mut ask = |target: &str, body: Value, status: u16| {
+        let started = Instant::now();
+        let answer = client.post(target, &body);
+        assert_eq!(answer.status, status, "{target}: {}", String::from_utf8_lossy(&answer.body));
+        assert_eq!(answer.header("retry-after").is_some(), status == 503, "{target}");
+        assert!(started.elapsed() < Duration::from_secs(20), "before it would have been given up as too slow");
+    };
+    let (plan, now) = (json!({ "budget": "1MiB", "horizon": "1h" }), now_ms());
+    let report = |outcome: &str| json!({ "reports": [{ "prefix_id": "p", "tenant": "t", "model_id": "m", "outcome": outcome }] });
+    ask("/v1/ingest?durable=true", json!({ "events": [event("t", "p", 1, now)] }), 202);
+    ask("/v1/feedback", report("used"), 202);
+    let (index, away) = (server.dir.path().join("index"), server.dir.path().join("away"));
+    std::fs::rename(&index, &away).unwrap();
+    ask("/v1/plan", plan.clone(), 503);
+    ask("/v1/feedback", report("late"), 503);
+    ask("/v1/plan", plan.clone(), 503);
+    // It tries again, and then all of it is written.
+    std::fs::rename(&away, &index).unwrap();
+    let written = (0..60).any(|_| {
+        std::thread::sleep(Duration::from_millis(500));
+        server.client().post("/v1/plan", &plan).status == 200
+    });
+    assert!(written, "it goes on when the disk does");
+    let server = Server::over(server.kill(), "", &[]);
+    let stats = server.client().get("/v1/stats").json();
+    assert_eq!(stats["feedback"]["t"]["late"]["prefixes"], 1, "{stats}");
+}
+
 #[test]
 fn a_second_writer_is_refused_and_says_so() {
     let server = Server::new();

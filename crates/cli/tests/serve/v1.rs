@@ -2,7 +2,7 @@
 
 use crate::{
     older_contract::{event, now_ms},
-    server::Server,
+    server::{Server, run},
 };
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
@@ -163,6 +163,58 @@ fn later_events_say_how_a_plan_did() {
         assert_eq!(server.client().post("/v1/plan", &wrong).status, 422, "{wrong}");
     }
     assert_eq!(server.client().get("/v1/plan/0").status, 404);
+}
+
+#[test]
+fn plans_are_asked_for_as_the_command_asks() {
+    let server = {
+        let dir = tempfile::tempdir().unwrap();
+        // Only `ingest` makes an index with bands.
+        let now = 1_700_000_000_000u64;
+        let banded = |layer: u64| {
+            let mut event = event("t", "p", 1000, now);
+            (event["layer"], event["page_start"], event["page_end"]) = (json!(layer), json!(0), json!(1));
+            event.to_string() + "\n"
+        };
+        let other = event("u", "q", 1000, now).to_string() + "\n";
+        std::fs::write(dir.path().join("trace.jsonl"), banded(0) + &banded(1) + &other).unwrap();
+        let made = run(dir.path(), &["ingest", "trace.jsonl", "--data", "index", "--layer-band", "1"]);
+        assert!(made.status.success(), "{made:?}");
+        Server::over(dir, "", &[])
+    };
+    let mut client = server.client();
+    let mut check = |more: Value, query: &str, entries: &[(&str, u64)]| {
+        let mut asked = json!({ "budget": "1MiB", "horizon": "1m", "policy": "most-recent" });
+        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let target = format!("/v1/plan?budget=1MiB&horizon=1m&policy=most-recent{query}");
+        for plan in [client.post("/v1/plan", &asked), client.get(&target)] {
+            assert_eq!(plan.status, 200, "{asked}: {}", String::from_utf8_lossy(&plan.body));
+            let plan = plan.json();
+            let planned = plan["entries"].as_array().unwrap().iter();
+            let mut found: Vec<(&str, u64)> =
+                planned.map(|entry| (entry["prefix_id"].as_str().unwrap(), entry["bytes"].as_u64().unwrap())).collect();
+            found.sort_unstable();
+            assert_eq!(found, entries, "{asked} {query}");
+        }
+    };
+    // The bands of a prefix are one block unless they are asked for apart.
+    let all = [("p", 1000), ("q", 1000)];
+    check(json!({}), "", &all);
+    check(json!({ "bands": true }), "&bands=true", &[("p", 1000), ("p", 1000), ("q", 1000)]);
+    check(json!({ "quota": { "t": 999, "u": "1KB" } }), "&quota=t=999&quota=u=1KB", &[("q", 1000)]);
+    // A use saves 1.5 ms: what takes longer to load is computed.
+    check(json!({ "bandwidth": "1GiB/s" }), "&bandwidth=1GiB/s", &all);
+    check(json!({ "bandwidth": "1KB/s" }), "&bandwidth=1KB", &[]);
+    check(json!({ "bandwidth": 1000, "deadline": "1s" }), "&bandwidth=1000&deadline=1s", &[]);
+    for wrong in [json!({ "bandwidth": "fast" }), json!({ "quota": ["t=1KB"] }), json!({ "bands": "yes" })] {
+        let mut asked = json!({ "budget": "1MiB", "horizon": "1m" });
+        asked.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+        assert_eq!(client.post("/v1/plan", &asked).status, 422, "{asked}");
+    }
+    assert_eq!(
+        client.get("/v1/plan?budget=1MiB&horizon=1m&quota=t").json()["detail"][0]["loc"],
+        json!(["query", "quota"])
+    );
 }
 
 #[test]

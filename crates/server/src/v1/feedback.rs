@@ -47,7 +47,7 @@ pub(crate) async fn take(
     for (index, line) in lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let report = FeedbackReport::parse(line).map_err(|reason| {
             let loc = shape.loc("reports", index as u64, None);
-            Detail::new("value_error", loc, format!("Value error, {reason}"), input(line))
+            Detail::value_error(loc, reason, input(line))
         })?;
         if !caller.sees(&report.tenant) {
             return Err(forbidden());

@@ -95,8 +95,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
         (None, _) => Ok(None),
         (Some(key), None) if (1..=MAX_KEY).contains(&key.len()) => Ok(Some(key)),
         _ => {
-            let msg = format!("Value error, expected one key of 1 to {MAX_KEY} bytes");
-            Err(Detail::new("value_error", vec!["header".into(), IDEMPOTENCY_KEY.into()], msg, Value::Null).into())
+            let reason = format!("expected one key of 1 to {MAX_KEY} bytes");
+            Err(Detail::value_error(vec!["header".into(), IDEMPOTENCY_KEY.into()], reason, Value::Null).into())
         }
     }
 }

@@ -1,11 +1,11 @@
 //! `POST` and `GET /v1/plan`: what to load, given so many bytes; `GET /v1/plan/{id}`: how that did.
 
 use crate::{
-    access::{CallerOf, forbidden},
-    answer::{Detail, Problem, input, json_of},
+    access::{CallerOf, forbidden, one_tenant},
+    answer::{Detail, Problem, json_of},
     app::{App, wall_clock_ms},
     describe::{self, AMOUNT, Answer, Call, DURATION, IDS, Kind, Method, Param, Place, SIZE, TEXT, TIME, call},
-    events::json_text,
+    events::document,
     params::Params,
     tokens::{Caller, Right, Tenants},
     v1::suggest::{Resident, active},
@@ -20,10 +20,14 @@ use prefix_indexer::{
     MAX_INTEGER, PAGE_TOKENS, Plan, PlanQuery, ServiceError,
     analytics::Learner,
     cache::{ByteSize, Period},
+    now_of,
 };
 use serde::Deserialize;
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, str::FromStr, sync::Arc, time::Duration};
+
+const RATE: &str = r#"{"type": "string", "pattern": "^[0-9]+ ?(B|[KMGT]i?B)?(/s)?$", "examples": ["2GiB/s"]}"#;
+const QUOTAS: &str = r#"{"type": "array", "items": {"type": "string", "examples": ["acme=10GiB"]}}"#;
 
 const PLANNED: Answer = Answer { status: 200, what: "The plan, which `warm --plan` takes", kind: Kind::One("Plan") };
 
@@ -47,10 +51,16 @@ pub(crate) const GET: Call = Call {
         Param::query("tenant", TEXT, "Only of this tenant"),
         Param::query("model", TEXT, "Only of this model"),
         Param::query("active", IDS, "Resident prefixes"),
-        Param::query("bandwidth", SIZE, "Bytes a second"),
+        Param::query("bandwidth", RATE, "How fast blocks are loaded: what is computed faster is left out"),
         Param::query("deadline", DURATION, "With bandwidth: time for loading"),
         Param::query("prefill_us_per_token", AMOUNT, "Cost of prefill"),
         Param::query("page_tokens", r#"{"type": "integer", "minimum": 1}"#, "Tokens of a page"),
+        Param::query("quota", QUOTAS, "Most bytes of a tenant"),
+        Param::query(
+            "bands",
+            r#"{"type": "boolean", "default": false}"#,
+            "Whether each layer and page band is an entry of its own",
+        ),
     ],
     answer: PLANNED,
     statuses: &[503],
@@ -84,10 +94,55 @@ struct Asked {
     model: Option<String>,
     #[serde(default)]
     active: Vec<Resident>,
-    bandwidth: Option<ByteSize>,
+    bandwidth: Option<Rate>,
     deadline: Option<Period>,
     prefill_us_per_token: Option<f64>,
     page_tokens: Option<u64>,
+    /// Of tenants.
+    #[serde(default)]
+    quota: BTreeMap<String, ByteSize>,
+    /// What the command finds out by the key of `[blocks]`.
+    #[serde(default)]
+    bands: bool,
+}
+
+/// Bytes a second: a size, with or without the `/s` of the command line.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "Written")]
+struct Rate(ByteSize);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Text(String),
+    Size(ByteSize),
+}
+
+impl TryFrom<Written> for Rate {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Rate, String> {
+        match written {
+            Written::Text(text) => text.parse(),
+            Written::Size(size) => Ok(Rate(size)),
+        }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Rate, String> {
+        text.strip_suffix("/s").unwrap_or(text).parse().map(Rate)
+    }
+}
+
+/// Reads `acme=10GiB`.
+fn quota(text: &str) -> Result<(String, ByteSize), String> {
+    match text.rsplit_once('=') {
+        Some((tenant, size)) if !tenant.is_empty() => Ok((tenant.to_owned(), size.parse()?)),
+        _ => Err(format!("`{text}` is not a quota: expected as in acme=10GiB")),
+    }
 }
 
 pub(crate) async fn post(
@@ -99,11 +154,7 @@ pub(crate) async fn post(
 ) -> Result<Response, Problem> {
     Params::of(&uri, POST.params).finish()?;
     let payload = app.read_body(&headers, body).await?;
-    let text = json_text(&payload.bytes)?;
-    let asked: Asked = serde_json::from_str(text).map_err(|error| {
-        Detail::new("value_error", vec!["body".into()], format!("Value error, {error}"), input(text))
-    })?;
-    make(app, &caller, asked).await
+    make(app, &caller, document(&payload.bytes)?, "body").await
 }
 
 /// The same with a query, so that a plan has an address.
@@ -126,6 +177,8 @@ pub(crate) async fn get(
         deadline: params.parsed("deadline", str::parse),
         prefill_us_per_token: params.amount("prefill_us_per_token"),
         page_tokens: params.integer("page_tokens", 1..=MAX_INTEGER),
+        quota: params.all_parsed("quota", quota).into_iter().collect(),
+        bands: params.flag("bands"),
     };
     params.finish()?;
     for (name, is_there) in [("budget", budget.is_some()), ("horizon", horizon.is_some())] {
@@ -133,22 +186,18 @@ pub(crate) async fn get(
             return Err(Detail::missing(vec!["query".into(), name.into()], Value::Null).into());
         }
     }
-    make(app, &caller, asked).await
+    make(app, &caller, asked, "query").await
 }
 
-async fn make(app: Arc<App>, caller: &Caller, mut asked: Asked) -> Result<Response, Problem> {
-    match (&asked.tenant, &caller.tenants) {
-        (Some(tenant), _) if !caller.sees(tenant) => return Err(forbidden()),
-        (None, Tenants::Only(tenants)) if tenants.len() == 1 => asked.tenant = tenants.first().cloned(),
-        (None, Tenants::Only(_)) => {
-            let msg = "Value error, this token speaks for several tenants: name one";
-            return Err(Detail::new("value_error", vec!["tenant".into()], msg, Value::Null).into());
-        }
-        _ => {}
+/// Makes the plan that is asked for in some `place` of a request.
+async fn make(app: Arc<App>, caller: &Caller, mut asked: Asked, place: &'static str) -> Result<Response, Problem> {
+    asked.tenant = one_tenant(caller, asked.tenant.take(), place)?;
+    if !asked.quota.keys().all(|tenant| caller.sees(tenant)) {
+        return Err(forbidden());
     }
     // Milliseconds for large budgets: where nobody waits for it.
     let book = Arc::clone(&app.book);
-    let planned = tokio::task::spawn_blocking(move || app.plan(&asked)).await;
+    let planned = tokio::task::spawn_blocking(move || app.plan(&asked, place)).await;
     let plan = planned.map_err(|error| Problem::internal(&error))??;
     // What is loaded by it is judged by what comes, whatever happens to this process.
     book.until_saved().await?;
@@ -156,25 +205,25 @@ async fn make(app: Arc<App>, caller: &Caller, mut asked: Asked) -> Result<Respon
 }
 
 impl App {
-    fn plan(&self, asked: &Asked) -> Result<Plan, Problem> {
+    fn plan(&self, asked: &Asked, place: &'static str) -> Result<Plan, Problem> {
         let view = self.indexer.snapshot();
         let active = active(asked.active.iter().cloned());
         let milliseconds = |period: Period| u64::try_from(period.0.as_millis()).unwrap_or(u64::MAX);
         let horizon_ms = milliseconds(asked.horizon);
-        // As for scores: in an index of an old trace, now is when that ended.
-        let wall_ms = wall_clock_ms();
-        let is_live = wall_ms.saturating_sub(view.newest_ms()) <= horizon_ms.saturating_mul(10);
+        let quotas: Vec<(String, u64)> = asked.quota.iter().map(|(tenant, size)| (tenant.clone(), size.0)).collect();
         let experience = self.book.lock().plans.experience().clone();
         let query = PlanQuery {
-            now_ms: asked.now.or(is_live.then_some(wall_ms)),
+            now_ms: asked.now.or_else(|| Some(now_of(view.newest_ms(), wall_clock_ms(), horizon_ms))),
             policy: asked.policy.as_deref().unwrap_or("auto"),
             tenant: asked.tenant.as_deref(),
             model_id: asked.model.as_deref(),
             active: active.as_ref(),
-            bytes_per_second: asked.bandwidth.map(|rate| rate.0 as f64),
+            bytes_per_second: asked.bandwidth.map(|rate| rate.0.0 as f64),
             deadline_ms: asked.deadline.map(milliseconds),
             prefill_us_per_token: asked.prefill_us_per_token,
             page_tokens: asked.page_tokens.unwrap_or(PAGE_TOKENS),
+            quotas: &quotas,
+            bands: asked.bands,
             experience: Some(&experience),
             ..PlanQuery::new(asked.budget.0, horizon_ms)
         };
@@ -182,7 +231,7 @@ impl App {
         let learned = self.book.learned();
         let plan = query.run(&view, learned.as_deref().map(Learner::model)).map_err(|error| match error {
             ServiceError::Plan { .. } | ServiceError::Policy { .. } => {
-                Detail::new("value_error", vec!["body".into()], format!("Value error, {error}"), Value::Null).into()
+                Detail::value_error(vec![place.into()], error, Value::Null).into()
             }
             error => Problem::internal(&error),
         })?;

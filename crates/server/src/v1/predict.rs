@@ -1,12 +1,12 @@
 //! `GET /v1/predict`: which prefixes a tenant's next request most probably goes on from.
 
 use crate::{
-    access::{CallerOf, forbidden},
+    access::{CallerOf, one_tenant},
     answer::{Detail, Problem, json_of},
     app::App,
     describe::{Answer, Call, IDS, Kind, Method, Param, TEXT, call},
     params::Params,
-    tokens::{Caller, Right, Tenants},
+    tokens::Right,
 };
 use axum::{
     extract::State,
@@ -52,27 +52,18 @@ pub(crate) async fn get(
     let (session, after) = (params.text("session"), params.all("after"));
     let top_k = params.integer("top_k", 1..=MAX_TOP_K).unwrap_or(TOP_K) as usize;
     params.finish()?;
-    let tenant = one_tenant(&caller, tenant)?;
+    let missing = |field: &'static str| Detail::missing(vec!["query".into(), field.into()], Value::Null);
+    let tenant = one_tenant(&caller, tenant, "query")?.ok_or_else(|| missing("tenant"))?;
     let after = match (&model_id, after.is_empty()) {
         (_, true) => PredictAfter::Session(session.as_deref()),
         (Some(model_id), false) if session.is_none() => PredictAfter::Prefixes { model_id, prefix_ids: &after },
-        (Some(_), false) => return Err(wrong("session", "either a session or what came before, not both").into()),
-        (None, false) => return Err(Detail::missing(vec!["query".into(), "model".into()], Value::Null).into()),
+        (Some(_), false) => {
+            let (loc, reason) =
+                (vec!["query".into(), "session".into()], "either a session or what came before, not both");
+            return Err(Detail::value_error(loc, reason, Value::Null).into());
+        }
+        (None, false) => return Err(missing("model").into()),
     };
     let found = app.indexer.predict(&tenant, model_id.as_deref(), after, top_k);
     json_of(StatusCode::OK, &found.map_err(|error| Problem::internal(&error))?)
-}
-
-/// The tenant that is asked for; of a token with one tenant, that.
-fn one_tenant(caller: &Caller, asked: Option<String>) -> Result<String, Problem> {
-    match (asked, &caller.tenants) {
-        (Some(tenant), _) if caller.sees(&tenant) => Ok(tenant),
-        (Some(_), _) => Err(forbidden()),
-        (None, Tenants::Only(tenants)) if tenants.len() == 1 => Ok(tenants.iter().cloned().collect()),
-        (None, _) => Err(Detail::missing(vec!["query".into(), "tenant".into()], Value::Null).into()),
-    }
-}
-
-fn wrong(field: &'static str, msg: &str) -> Detail {
-    Detail::new("value_error", vec!["query".into(), field.into()], format!("Value error, {msg}"), Value::Null)
 }

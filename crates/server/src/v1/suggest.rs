@@ -5,7 +5,7 @@ use crate::{
     answer::{Detail, Problem, json_response},
     app::App,
     describe::{self, AMOUNT, Answer, Call, DURATION, IDS, Kind, Method, Param, TEXT, TIME, call},
-    events::json_text,
+    events::document,
     params::Params,
     rank::{MAX_TOP_K, Question, TOP_K, TOP_K_PARAM, top_k},
     tokens::{Caller, Right},
@@ -101,13 +101,10 @@ pub(crate) async fn post(
 ) -> Result<Response, Problem> {
     Params::of(&uri, POST.params).finish()?;
     let payload = app.read_body(&headers, body).await?;
-    let text = json_text(&payload.bytes)?;
-    let wrong = |field: &'static str, msg: String| {
-        Detail::new("value_error", vec!["body".into(), field.into()], format!("Value error, {msg}"), Value::Null)
+    let wrong = |field: &'static str, reason: String| {
+        Detail::value_error(vec!["body".into(), field.into()], reason, Value::Null)
     };
-    let asked: Asked = serde_json::from_str(text).map_err(|error| {
-        Detail::new("value_error", vec!["body".into()], format!("Value error, {error}"), crate::answer::input(text))
-    })?;
+    let asked: Asked = document(&payload.bytes)?;
     let top_k = asked.top_k.unwrap_or(TOP_K);
     if !(1..=MAX_TOP_K).contains(&top_k) {
         return Err(wrong("top_k", format!("expected 1 to {MAX_TOP_K}")).into());

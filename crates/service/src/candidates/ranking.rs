@@ -4,7 +4,7 @@
 //! loaded by himself.
 
 use super::{LearnedNow, Scorer};
-use crate::{PlanQuery, ServiceError, plan_policies};
+use crate::{PlanQuery, ServiceError, now_of, plan_policies};
 use prefix_indexer_analytics::{
     Learner,
     policies::{AUTO, Moment, PolicyError, REUSE, formula},
@@ -41,9 +41,7 @@ impl Ranking {
         let rows = match ask.policy {
             AUTO | REUSE => {
                 let learned = learned();
-                // As the service plans: in an index that nobody has fed for long, now is when that ended.
-                let is_live = now_ms.saturating_sub(view.newest_ms()) <= ask.horizon_ms.saturating_mul(10);
-                let now_ms = is_live.then_some(now_ms);
+                let now_ms = Some(now_of(view.newest_ms(), now_ms, ask.horizon_ms));
                 let query = PlanQuery { now_ms, policy: ask.policy, ..PlanQuery::new(0, ask.horizon_ms) };
                 query.probabilities(view, learned.as_deref().map(Learner::model), ask.limits.scan_limit)?
             }

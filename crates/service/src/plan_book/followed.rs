@@ -132,6 +132,16 @@ impl Followed {
         }
     }
 
+    /// What no other followed plan has: two tenants may have been given the same one.
+    pub(super) fn identity(&self) -> (&str, Option<&str>) {
+        (&self.plan_id, self.tenant.as_deref())
+    }
+
+    /// The moment that it was made for.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
     /// The time in which uses count.
     pub(super) fn horizon(&self) -> Range<u64> {
         self.now_ms..self.end_ms

@@ -21,7 +21,7 @@ use std::{
     io::Write,
     panic::resume_unwind,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
 };
 
@@ -82,20 +82,31 @@ pub(super) fn open(dir: &Path, options: &OpenOptions) -> Result<Box<dyn IndexSto
 /// Directories of an index.
 const DIRECTORIES: [&str; 3] = [files::SEGMENT_DIR, files::SIDE_DIR, files::LOG_DIR];
 
-/// Counts what was logged after the generation of the manifest. Writes nothing.
+/// Records that are decoded before they are counted.
+const AHEAD: usize = 8;
+
+/// Counts what was logged after the generation of the manifest, while another thread decodes what follows, which takes as long.
+/// Writes nothing.
 pub(crate) fn replay(dir: &Path, manifest: &Manifest, core: &mut Core) -> Result<LogEnd, StorageError> {
-    let mut events = EventBatch::new();
-    let mut failed = Ok(());
-    let end = log::read(dir, manifest.log_from, |record| {
-        let decoded = log_record::decode(record, &mut events)?;
+    let (sender, records) = mpsc::sync_channel(AHEAD);
+    // It owns the sender, so that the records end where the log does.
+    let read = move || {
+        log::read(dir, manifest.log_from, |record| {
+            let mut events = EventBatch::new();
+            let decoded = log_record::decode(record, &mut events)?;
+            // Where counting has failed nobody takes it, and yet the log is looked at to its end.
+            drop(sender.send((decoded, events)));
+            Ok(())
+        })
+    };
+    thread::scope(|scope| {
+        let end = scope.spawn(read);
+        let counted = records.iter().try_for_each(|(record, events)| core.replay(&record, &events));
+        drop(records);
+        let end = end.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         // A segment that cannot be read is no fault of the log.
-        if failed.is_ok() {
-            failed = core.replay(&decoded, &events);
-        }
-        Ok(())
-    })?;
-    failed?;
-    Ok(end)
+        counted.map(|()| end)
+    })
 }
 
 /// Makes an empty index, unless another process has done so meanwhile. The manifest comes last: a crash before it leaves

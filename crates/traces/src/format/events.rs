@@ -2,6 +2,8 @@
 
 mod any_order;
 mod layout;
+mod located;
+mod patience;
 mod scan;
 mod strict;
 #[cfg(test)]
@@ -16,8 +18,9 @@ use crate::{
     rows::Rows,
 };
 use layout::Layouts;
+use patience::Patience;
 use prefix_indexer_models::{EventColumns, EventRef, MAX_INTEGER, Span};
-use usual::Usual;
+use usual::Names;
 
 pub(super) const FORMAT: Format = Format {
     name: "events",
@@ -93,9 +96,12 @@ struct Decoder;
 impl LineDecoder for Decoder {
     fn decode(self: Box<Self>, rows: &mut Rows<'_>) -> Result<(), TraceError> {
         let bytes = rows.text().as_bytes();
-        let (mut usual, mut layouts) = (Usual::default(), Layouts::default());
+        let (mut names, mut layouts) = (Names::default(), Layouts::default());
+        let (mut usual, mut located) = (Patience::default(), Patience::default());
         loop {
-            if usual.push_line(bytes, rows) {
+            if usual.attempt(|| usual::push_line(bytes, rows, &mut names))
+                || located.attempt(|| located::push_line(bytes, rows))
+            {
                 continue;
             }
             if let Some((fields, end)) = layouts.read(bytes, rows.next_start())

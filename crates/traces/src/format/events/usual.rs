@@ -5,9 +5,7 @@
 //! different, and the last lines of a piece, is left to the other paths.
 
 use super::{
-    MAX_DEPTH, MAX_LAYER, MAX_LONG, SHORT,
-    layout::{PATIENCE, RETRY},
-    same,
+    MAX_DEPTH, MAX_LAYER, MAX_LONG, SHORT, same,
     scan::{decimal, integer, long_integer, special},
 };
 use crate::rows::Rows;
@@ -19,7 +17,7 @@ const STEP: usize = 16;
 
 /// The sixteen bytes at `at`, unless the text ends before.
 #[inline(always)] // into the run, where constants and registers are known
-fn load(bytes: &[u8], at: u32) -> Option<[u8; STEP]> {
+pub(super) fn load(bytes: &[u8], at: u32) -> Option<[u8; STEP]> {
     let at = at as usize;
     bytes.get(at..at + STEP)?.first_chunk().copied()
 }
@@ -75,7 +73,7 @@ impl Between {
 
 /// Tenant and model as the last line named them: the blocks of a request follow each other.
 #[derive(Debug, Clone, Copy, Default)]
-struct Names {
+pub(super) struct Names {
     /// From the first byte of the tenant to the quote behind the model.
     text: [[u8; STEP]; 3],
     /// Bits of the bytes that count.
@@ -116,26 +114,10 @@ impl Names {
     }
 }
 
-/// What is remembered of the lines before.
-#[derive(Debug, Default)]
-pub(super) struct Usual {
-    names: Names,
-    misses: u32,
-}
-
-impl Usual {
-    /// Appends the line that comes next in `bytes`, the text of `rows`, if it is written as usual, with or without blanks.
-    #[inline]
-    pub(super) fn push_line(&mut self, bytes: &[u8], rows: &mut Rows<'_>) -> bool {
-        if self.misses > PATIENCE && !self.misses.is_multiple_of(RETRY) {
-            self.misses += 1;
-            return false;
-        }
-        let names = &mut self.names;
-        let pushed = written::<false>(bytes, rows, names).or_else(|| written::<true>(bytes, rows, names)).is_some();
-        self.misses = if pushed { 0 } else { self.misses + 1 };
-        pushed
-    }
+/// Appends the line that comes next in `bytes`, the text of `rows`, if it is written as usual, with or without blanks.
+#[inline]
+pub(super) fn push_line(bytes: &[u8], rows: &mut Rows<'_>, names: &mut Names) -> bool {
+    written::<false>(bytes, rows, names).or_else(|| written::<true>(bytes, rows, names)).is_some()
 }
 
 /// The macros of a run name a key by what stands before it, its name and how its value begins.
@@ -163,8 +145,8 @@ fn written<const SPACED: bool>(bytes: &[u8], rows: &mut Rows<'_>, names: &mut Na
     let (page_start, at) = whole(bytes, between!(bytes, at, "," "page_start" "")?, MAX_LAYER)?;
     let (page_end, at) = whole(bytes, between!(bytes, at, "," "page_end" "")?, MAX_LAYER)?;
     let (traffic, at) = whole(bytes, between!(bytes, at, "," "bytes" "")?, MAX_LONG)?;
-    let (latency_ms, at) = decimal(bytes, between!(bytes, at, "," "latency_ms" "")? as usize)?;
-    let (timestamp_ms, at) = long_whole(bytes, between!(bytes, at as u32, "," "timestamp_ms" "")?)?;
+    let (latency_ms, at) = decimal_at(bytes, between!(bytes, at, "," "latency_ms" "")?)?;
+    let (timestamp_ms, at) = long_whole(bytes, between!(bytes, at, "," "timestamp_ms" "")?)?;
     let more = match bytes.get(at as usize) {
         Some(b',') => optional::<SPACED>(bytes, at)?,
         _ => Optional { end: at, ..Optional::default() },
@@ -241,7 +223,7 @@ fn optional<const SPACED: bool>(bytes: &[u8], mut at: u32) -> Option<Optional> {
 
 /// The string at `at`, behind its quote, if it is not empty and has no escape and no control character.
 #[inline(always)]
-fn text(bytes: &[u8], at: u32) -> Option<Span> {
+pub(super) fn text(bytes: &[u8], at: u32) -> Option<Span> {
     let mut end = at;
     let found = loop {
         let found = special(u128::from_le_bytes(load(bytes, end)?));
@@ -256,7 +238,7 @@ fn text(bytes: &[u8], at: u32) -> Option<Span> {
 
 /// A number of many digits, as the milliseconds of our time have, or of few.
 #[inline(always)]
-fn long_whole(bytes: &[u8], at: u32) -> Option<(u64, u32)> {
+pub(super) fn long_whole(bytes: &[u8], at: u32) -> Option<(u64, u32)> {
     match long_integer(load(bytes, at)?) {
         Some((value, length)) => Some((value, at + length as u32)),
         None => whole(bytes, at, MAX_LONG),
@@ -264,7 +246,13 @@ fn long_whole(bytes: &[u8], at: u32) -> Option<(u64, u32)> {
 }
 
 #[inline(always)]
-fn whole(bytes: &[u8], at: u32, max: u64) -> Option<(u64, u32)> {
+pub(super) fn whole(bytes: &[u8], at: u32, max: u64) -> Option<(u64, u32)> {
     let (value, end) = integer(bytes, at as usize, max)?;
+    Some((value, end as u32))
+}
+
+#[inline(always)]
+pub(super) fn decimal_at(bytes: &[u8], at: u32) -> Option<(f64, u32)> {
+    let (value, end) = decimal(bytes, at as usize)?;
     Some((value, end as u32))
 }
