@@ -6,13 +6,11 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use prefix_indexer_cache::{CacheBackend, Entry};
-use prefix_indexer_cache_redis::{RedisBackend, RedisConfig};
+use prefix_indexer_cache_redis::{RedisBackend, RedisConfig, RedisServer};
 use std::{
     hint::black_box,
-    net::{SocketAddr, TcpListener, TcpStream},
+    io,
     path::Path,
-    process::{Child, Command, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 use tokio::runtime::Builder;
@@ -22,10 +20,10 @@ const SIZE: usize = 64 << 10;
 
 /// One value, and 64 at once, beside GET and MGET. Nothing where there is no redis-server.
 pub(crate) fn run(_: &Path) -> Result<Vec<Measurement>> {
-    let Some(server) = RedisServer::start()? else { return Ok(Vec::new()) };
+    let Some(server) = server()? else { return Ok(Vec::new()) };
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(runtime.spawn(async move {
-        let url = format!("redis://{}", server.address);
+        let url = server.url();
         let tier = RedisBackend::open(RedisConfig { url: url.clone(), ..RedisConfig::default() }).await?;
         let mut bare = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
         let keys: Vec<String> = (0..64).map(|i| format!("prod/tenant/model/{i}")).collect();
@@ -73,33 +71,11 @@ pub(crate) fn run(_: &Path) -> Result<Vec<Measurement>> {
     }))?
 }
 
-/// Ends when it is dropped.
-pub(crate) struct RedisServer {
-    process: Child,
-    pub(crate) address: SocketAddr,
-}
-
-impl RedisServer {
-    /// None where there is no redis-server.
-    pub(crate) fn start() -> Result<Option<RedisServer>> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let port = address.port().to_string();
-        let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port]);
-        let Ok(process) = command.stdout(Stdio::null()).spawn() else { return Ok(None) };
-        let server = RedisServer { process, address };
-        let began = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            ensure!(began.elapsed() < Duration::from_secs(20), "redis-server does not answer");
-            thread::sleep(Duration::from_millis(10));
-        }
-        Ok(Some(server))
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
+/// None where there is no redis-server.
+pub(crate) fn server() -> Result<Option<RedisServer>> {
+    match RedisServer::start(&["--port", "{port}"]) {
+        Ok(server) => Ok(Some(server)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).context("redis-server does not start"),
     }
 }

@@ -17,6 +17,7 @@ use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use std::{
     fs,
     hint::black_box,
+    net::SocketAddr,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -35,7 +36,7 @@ pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let own = root.clone();
     let found = runtime.block_on(runtime.spawn(async move {
-        let store = serve(&own).await?;
+        let store = client(serve(&own).await?)?;
         let tier = ObjectStoreBackend::over("s3", Arc::clone(&store), Settings::default())?;
         let entry = Entry::new(value(SIZE)).with_ttl(Duration::from_secs(3600));
         let keys: Vec<String> = (0..OBJECTS).map(|i| format!("prod/tenant/model/{i}")).collect();
@@ -68,9 +69,11 @@ pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
     found
 }
 
-/// A service over files in this directory, on a free port, and a client of it.
-pub(crate) async fn serve(root: &Path) -> Result<Arc<dyn ObjectStore>> {
-    const KEY: &str = "bench";
+/// Bucket, and both halves of the credentials.
+const KEY: &str = "bench";
+
+/// A service over files in this directory, on a free port.
+pub(crate) async fn serve(root: &Path) -> Result<SocketAddr> {
     fs::create_dir_all(root.join(KEY))?;
     let files = s3s_fs::FileSystem::new(root).map_err(|error| anyhow::anyhow!("{error:?}"))?;
     let mut builder = S3ServiceBuilder::new(files);
@@ -86,6 +89,11 @@ pub(crate) async fn serve(root: &Path) -> Result<Arc<dyn ObjectStore>> {
             });
         }
     });
+    Ok(address)
+}
+
+/// A client of that service, with connections of its own.
+pub(crate) fn client(address: SocketAddr) -> Result<Arc<dyn ObjectStore>> {
     prefix_indexer_cache_object_store::install_tls_provider();
     let store = AmazonS3Builder::new()
         .with_bucket_name(KEY)

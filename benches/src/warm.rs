@@ -2,8 +2,7 @@
 
 use crate::{
     cache::{median, value},
-    cache_redis::RedisServer,
-    cache_s3,
+    cache_redis, cache_s3,
     harness::{Measurement, Times},
 };
 use anyhow::{Context, Result, ensure};
@@ -14,25 +13,26 @@ use prefix_indexer_cache::{
     ByteSize, CacheBackend, CacheManager, Entry, FilesystemBackend, FilesystemConfig, SystemClock,
 };
 use prefix_indexer_cache_object_store::{ObjectStoreBackend, Settings};
-use prefix_indexer_cache_redis::{RedisBackend, RedisConfig};
+use prefix_indexer_cache_redis::{RedisBackend, RedisConfig, RedisServer};
 use prefix_indexer_prefetch::{
     Attempts, BlockValue, Cancel, Dress, FetchCtx, FetchPolicy, Fetched, Fetcher, PrefetchError, PrefetchRequest,
-    TierFetcher, WarmBlock, WarmOptions, Warmup,
+    TierFetcher, WarmBlock, WarmOptions, Warmup, quiet_runtime,
 };
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread,
     time::{Duration, Instant},
 };
 use tokio::runtime::{Builder, Runtime};
 
-/// A quarter of a gibibyte in all: the ten thousand of the bar would write tens of gigabytes in all rounds.
-const BLOCKS: usize = 1_024;
+/// Two and a half gibibytes in all.
+const BLOCKS: usize = 10_000;
 const SIZE: usize = 256 << 10;
 const IN_FLIGHT: usize = 32;
 const ROUNDS: usize = 3;
@@ -51,19 +51,30 @@ struct Source {
     is_elsewhere: bool,
 }
 
+/// Who does what on threads of its own: the tiers that blocks are moved between, the bare client, live traffic, and a service that is part of
+/// this process.
+struct Runtimes {
+    quiet: Runtime,
+    client: Runtime,
+    live: Runtime,
+    service: Runtime,
+}
+
 pub(crate) fn run(scratch: &Path) -> Result<Vec<Measurement>> {
     let root = scratch.join("warm");
     drop(fs::remove_dir_all(&root));
     fs::create_dir_all(&root)?;
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let two_threads = || Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtimes =
+        Runtimes { quiet: quiet_runtime()?, client: two_threads()?, live: two_threads()?, service: two_threads()? };
     let mut found = Vec::new();
-    if let Some(server) = RedisServer::start()? {
-        let source = runtime.block_on(redis(&server))?;
-        found.extend(measure(&runtime, &root, source)?);
+    if let Some(server) = cache_redis::server()? {
+        let source = redis(&runtimes, &server)?;
+        found.extend(measure(&runtimes, &root, source)?);
     }
-    let source = runtime.block_on(s3(&root.join("s3")))?;
-    found.extend(measure(&runtime, &root, source)?);
-    drop(runtime);
+    let source = s3(&runtimes, &root.join("s3"))?;
+    found.extend(measure(&runtimes, &root, source)?);
+    drop(runtimes);
     fs::remove_dir_all(&root)?;
     Ok(found)
 }
@@ -80,11 +91,13 @@ async fn fill(tier: &dyn CacheBackend) -> Result<()> {
     Ok(())
 }
 
-async fn redis(server: &RedisServer) -> Result<Source> {
-    let url = format!("redis://{}", server.address);
-    let tier = RedisBackend::open(RedisConfig { url: url.clone(), ..RedisConfig::default() }).await?;
-    fill(&tier).await?;
-    let connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+fn redis(runtimes: &Runtimes, server: &RedisServer) -> Result<Source> {
+    let url = server.url();
+    let config = RedisConfig { url: url.clone(), ..RedisConfig::default() };
+    let tier = runtimes.quiet.block_on(RedisBackend::open(config))?;
+    runtimes.quiet.block_on(fill(&tier))?;
+    let connection =
+        runtimes.client.block_on(async { redis::Client::open(url)?.get_multiplexed_async_connection().await })?;
     let bare = move |key: String| -> BoxFuture<'static, Result<Bytes>> {
         let mut connection = connection.clone();
         Box::pin(async move {
@@ -95,10 +108,11 @@ async fn redis(server: &RedisServer) -> Result<Source> {
     Ok(Source { name: "Redis", tier: Arc::new(tier), bare: Arc::new(bare), is_elsewhere: true })
 }
 
-async fn s3(root: &Path) -> Result<Source> {
-    let store: Arc<dyn ObjectStore> = cache_s3::serve(root).await?;
-    let tier = ObjectStoreBackend::over("s3", Arc::clone(&store), Settings::default())?;
-    fill(&tier).await?;
+fn s3(runtimes: &Runtimes, root: &Path) -> Result<Source> {
+    let address = runtimes.service.block_on(cache_s3::serve(root))?;
+    let tier = ObjectStoreBackend::over("s3", cache_s3::client(address)?, Settings::default())?;
+    runtimes.quiet.block_on(fill(&tier))?;
+    let store: Arc<dyn ObjectStore> = cache_s3::client(address)?;
     let bare = move |key: String| -> BoxFuture<'static, Result<Bytes>> {
         let store = Arc::clone(&store);
         Box::pin(async move { Ok(store.get(&Object::from(key)).await?.bytes().await?) })
@@ -106,30 +120,31 @@ async fn s3(root: &Path) -> Result<Source> {
     Ok(Source { name: "S3", tier: Arc::new(tier), bare: Arc::new(bare), is_elsewhere: false })
 }
 
-fn measure(runtime: &Runtime, root: &Path, source: Source) -> Result<Vec<Measurement>> {
-    let (mut bare, mut stored, mut warmed, mut peaks) = (vec![], vec![], vec![], vec![]);
+fn measure(runtimes: &Runtimes, root: &Path, source: Source) -> Result<Vec<Measurement>> {
+    let (mut bare, mut stored, mut warmed, mut written, mut peaks) = (vec![], vec![], vec![], vec![], vec![]);
     for round in 0..ROUNDS {
-        bare.push(runtime.block_on(by_hand(Arc::clone(&source.bare), None))?);
-        let plain = root.join("plain");
-        fs::create_dir_all(&plain)?;
-        stored.push(runtime.block_on(by_hand(Arc::clone(&source.bare), Some(plain.clone())))?);
-        fs::remove_dir_all(&plain)?;
-        let local = root.join(format!("local-{round}"));
-        let cache = runtime.block_on(tiers(&source, &local))?;
+        bare.push(runtimes.client.block_on(by_hand(Arc::clone(&source.bare), None))?);
+        let plain = Directory::new(root.join("plain"))?;
+        written.push(write_alone(&plain.0)?);
+        drop(plain);
+        let plain = Directory::new(root.join("plain"))?;
+        stored.push(runtimes.client.block_on(by_hand(Arc::clone(&source.bare), Some(plain.0.clone())))?);
+        drop(plain);
+        let local = Directory::new(root.join(format!("local-{round}")))?;
+        let cache = runtimes.quiet.block_on(tiers(&source, &local.0))?;
         let before = reset_peak()?;
-        warmed.push(warm(runtime, &cache, &AtomicBool::new(false))?);
+        warmed.push(warm(runtimes, &cache)?);
         peaks.push(peak()?.saturating_sub(before) as f64 / MIB);
-        drop(cache);
-        fs::remove_dir_all(&local)?;
     }
-    let (bare, stored, warmed) = (median(bare), median(stored), median(warmed));
+    let (bare, stored, warmed, written) = (median(bare), median(stored), median(warmed), median(written));
     let rate = |seconds: f64| BLOCKS as f64 * SIZE as f64 / MIB / seconds;
     let (name, size) = (source.name, SIZE >> 10);
     let note = format!(
-        "{BLOCKS} blocks, {IN_FLIGHT} in flight; {:.0} MiB/s; bare client {:.0}, {:.0} when it writes files",
+        "{BLOCKS} blocks, {IN_FLIGHT} in flight; {:.0} MiB/s; bare client {:.0}, {:.0} when it writes files; files alone, by two threads, {:.0}",
         rate(warmed),
         rate(bare),
-        rate(stored)
+        rate(stored),
+        rate(written)
     );
     let title = |than: &str| format!("warm from {name}, blocks of {size} KiB, than {than}");
     let mut found = vec![
@@ -141,8 +156,45 @@ fn measure(runtime: &Runtime, root: &Path, source: Source) -> Result<Vec<Measure
         let limit = (IN_FLIGHT * SIZE) as f64 / MIB + 64.0;
         found.push(Measurement::new(&format!("warm from {name}, peak memory"), most, "MiB").at_most(limit));
     }
-    found.extend(beside(runtime, root, &source)?);
+    found.extend(beside(runtimes, root, &source)?);
     Ok(found)
+}
+
+/// A directory for files of one measurement. What earlier ones wrote is on disk before it begins, so that no one pays for another.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(path: PathBuf) -> Result<Directory> {
+        drop(fs::remove_dir_all(&path));
+        fs::create_dir_all(&path)?;
+        ensure!(Command::new("sync").arg("-f").arg(&path).status()?.success(), "cannot sync");
+        Ok(Directory(path))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// The time that it takes to write as many files of as many bytes from memory.
+fn write_alone(directory: &Path) -> Result<Duration> {
+    let (value, next, began) = (value(SIZE), AtomicUsize::new(0), Instant::now());
+    let write = || -> std::io::Result<()> {
+        loop {
+            let number = next.fetch_add(1, Relaxed);
+            if number >= BLOCKS {
+                return Ok(());
+            }
+            fs::write(directory.join(number.to_string()), &value)?;
+        }
+    };
+    thread::scope(|scope| {
+        let threads = [scope.spawn(write), scope.spawn(write)];
+        threads.into_iter().try_for_each(|thread| Ok(thread.join().map_err(|_| anyhow::anyhow!("it panicked"))??))
+    })
+    .map(|()| began.elapsed())
 }
 
 /// The time that the bare client takes for all blocks, put into files of a directory where one is named.
@@ -176,29 +228,27 @@ fn dress() -> Dress {
     Dress { base_ttl: TTL, clock: Arc::new(SystemClock) }
 }
 
-/// The time that a warm-up of all blocks takes; says when it is over.
-fn warm(runtime: &Runtime, cache: &CacheManager, is_over: &AtomicBool) -> Result<Duration> {
-    let fetcher = TierFetcher::new(cache.clone(), runtime.handle().clone(), BlockValue::Raw, dress());
+/// The time that a warm-up of all blocks takes.
+fn warm(runtimes: &Runtimes, cache: &CacheManager) -> Result<Duration> {
+    let fetcher = TierFetcher::new(cache.clone(), runtimes.quiet.handle().clone(), BlockValue::Raw, dress());
     let attempts = Attempts::new(Arc::new(fetcher), None, dress(), FetchPolicy::default());
     let block = |number| WarmBlock { key: key(number), bytes: SIZE as u64, probability: 0.5 };
     let blocks: Vec<WarmBlock> = (0..BLOCKS).map(block).collect();
     let options = WarmOptions { in_flight: IN_FLIGHT, deadline: None };
     let began = Instant::now();
-    let report = Warmup::new(&attempts, options, Cancel::new()).run(&blocks, "bench", 0, |_| {});
+    let report = Warmup::new(&attempts, options, Cancel::new()).run(&blocks, "bench", 0, |_| {})?;
     let took = began.elapsed();
-    is_over.store(true, Relaxed);
-    let report = report?;
     ensure!(report.complete && report.fetched == BLOCKS as u64, "{report:?}");
     Ok(took)
 }
 
-/// Gets of local values, alone and while a warm-up runs flat out.
-fn beside(runtime: &Runtime, root: &Path, source: &Source) -> Result<Vec<Measurement>> {
+/// Gets of local values: alone, while a warm-up runs flat out, and while the bare client does and writes files.
+fn beside(runtimes: &Runtimes, root: &Path, source: &Source) -> Result<Vec<Measurement>> {
     const LIVE: usize = 256;
-    let local = root.join("live");
-    let cache = runtime.block_on(tiers(source, &local))?;
+    let local = Directory::new(root.join("live"))?;
+    let cache = runtimes.live.block_on(tiers(source, &local.0))?;
     let live = |number: usize| format!("live/{}", number * 7_919 % LIVE);
-    runtime.block_on(async {
+    runtimes.live.block_on(async {
         let local = cache.tier("filesystem").context("no local tier")?;
         for number in 0..LIVE {
             local.set(&live(number), Entry::new(value(SIZE)).with_ttl(TTL)).await?;
@@ -211,28 +261,38 @@ fn beside(runtime: &Runtime, root: &Path, source: &Source) -> Result<Vec<Measure
             let asked = Instant::now();
             let (cache, key) = (cache.clone(), live(times.len()));
             // Within a task, as a server's requests are.
-            let found = runtime.block_on(runtime.spawn(async move { cache.get(&key).await }))?;
+            let found = runtimes.live.block_on(runtimes.live.spawn(async move { cache.get(&key).await }))?;
             ensure!(found.is_some(), "a value is gone");
             times.push(asked.elapsed().as_secs_f64() * 1e6);
             thread::sleep(Duration::from_micros(500));
         }
         Ok(Times::sorted(times))
     };
+    let while_it_runs = |work: &(dyn Fn() -> Result<Duration> + Sync)| -> Result<Times> {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let working = scope.spawn(|| {
+                let done = work();
+                is_over.store(true, Relaxed);
+                done
+            });
+            let times = gets(&|_| is_over.load(Relaxed));
+            working.join().map_err(|_| anyhow::anyhow!("the work beside it panicked"))??;
+            times
+        })
+    };
     let alone = gets(&|began| began.elapsed() > Duration::from_secs(3))?;
-    let is_over = AtomicBool::new(false);
-    let together = thread::scope(|scope| {
-        let warming = scope.spawn(|| warm(runtime, &cache, &is_over));
-        let together = gets(&|_| is_over.load(Relaxed));
-        warming.join().map_err(|_| anyhow::anyhow!("the warm-up panicked"))??;
-        together
-    })?;
-    drop(cache);
-    fs::remove_dir_all(&local)?;
+    let by_warm = while_it_runs(&|| warm(runtimes, &cache))?;
+    let plain = Directory::new(root.join("plain"))?;
+    let by_bare =
+        while_it_runs(&|| runtimes.client.block_on(by_hand(Arc::clone(&source.bare), Some(plain.0.clone()))))?;
     let measurement = |share: f64, name: &str| {
-        let (alone, together) = (alone.at(share), together.at(share));
+        let (alone, by_warm, by_bare) = (alone.at(share), by_warm.at(share), by_bare.at(share));
         let name = format!("live get of {} KiB beside warm from {}, {name}", SIZE >> 10, source.name);
-        let note = format!("{together:.0} us; alone {alone:.0} us; the aim for p99 is 1.5");
-        Measurement::new(&name, together / alone, "x of alone").note(note)
+        let note = format!(
+            "{by_warm:.0} us; alone {alone:.0} us; beside the bare client that writes files {by_bare:.0} us; the aim for p99 is 1.5"
+        );
+        Measurement::new(&name, by_warm / alone, "x of alone").note(note)
     };
     Ok(vec![measurement(0.5, "p50"), measurement(0.99, "p99")])
 }

@@ -5,6 +5,7 @@
 
 mod evictions;
 mod http;
+mod hybrid;
 mod in_process;
 mod ingest;
 mod machine;
@@ -55,6 +56,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("service", |bench, report| http::run(bench, report)),
     ("evictions", |bench, report| evictions::run(bench, report)),
     ("in_process", |bench, report| in_process::run(bench, report)),
+    ("hybrid", |bench, report| hybrid::run(bench, report)),
 ];
 
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {

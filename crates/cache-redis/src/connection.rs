@@ -1,8 +1,9 @@
 //! One connection for all, and when to give it up for a new one.
 //!
 //! Commands of all callers share a connection, in the order in which they were sent. The manager of the client library replaces
-//! one that broke; one that is silent it keeps for ever, and every answer then waits behind the one that never comes. So a
-//! connection is given up here when an answer is overdue, also when whoever waited for it has gone meanwhile.
+//! one that broke. One that is silent it keeps for ever, and every answer then waits behind the one that never comes; and where
+//! connecting failed otherwise than by the network (too many clients, nonsense for an answer), it keeps the error for ever. So a
+//! connection is given up here when an answer is overdue, also when whoever waited for it has gone meanwhile, and when there is none.
 
 use crate::{NAME, RedisConfig};
 use prefix_indexer_cache::{CacheError, Result};
@@ -53,6 +54,10 @@ impl Connection {
         let answers = current.manager.send_packed_commands(&sent, 0, sent.len()).await;
         waiting.answered = !answers.as_ref().is_err_and(RedisError::is_timeout);
         drop(waiting);
+        // What a command was refused for is among the answers, so this is about the connection.
+        if answers.as_ref().is_err_and(|error| !error.is_io_error()) {
+            self.give_up(current.number);
+        }
         let mut answers = answers.map_err(failed)?;
         match answers.pop() {
             Some(Value::Array(results)) if results.len() == commands.len() => Ok(results),
@@ -83,7 +88,7 @@ impl Connection {
         if current.number == number
             && let Ok(manager) = lazy(&self.client, &self.settings)
         {
-            tracing::warn!("an answer of Redis is overdue: its connection is replaced");
+            tracing::warn!("the connection to Redis is replaced");
             *current = Current { manager, number: number + 1 };
         }
     }

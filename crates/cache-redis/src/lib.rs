@@ -17,15 +17,20 @@
 //! | `layout` | how entries are held by Redis, so that an engine reads what it wrote |
 //! | `backend` | the commands of each call |
 //! | `news` | what nodes tell each other of their changes |
+//! | `redis_server` | feature `test-kit`: a server for as long as a test or a bench lasts |
 
 mod backend;
 mod config;
 mod connection;
 mod layout;
 mod news;
+#[cfg(feature = "test-kit")]
+mod redis_server;
 
 pub use backend::RedisBackend;
 pub use config::RedisConfig;
+#[cfg(feature = "test-kit")]
+pub use redis_server::RedisServer;
 
 use prefix_indexer_cache::{BackendRegistry, CacheBackend};
 use std::sync::Arc;

@@ -34,7 +34,7 @@ pub struct Failure {
 }
 
 /// How a check ends: nothing, or what was wrong.
-type Outcome = std::result::Result<(), String>;
+pub(crate) type Outcome = std::result::Result<(), String>;
 
 /// One promise: its name, and how it is checked.
 #[derive(Clone, Copy)]

@@ -47,6 +47,8 @@ pub mod fault_proxy;
 mod filesystem;
 mod manager;
 mod memory;
+#[cfg(feature = "test-kit")]
+pub mod outages;
 mod pattern;
 mod registry;
 mod typed;

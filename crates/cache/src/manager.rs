@@ -2,7 +2,7 @@
 //!
 //! A read asks the tiers in order; a hit copies the value into the tiers before it. A write goes to all of them. What makes it more
 //! than a loop is that tiers fail and that things happen at once; the parts of the answer, a file each:
-//! - `tier`: every call has a time-out and goes through a `breaker`, so a dead tier costs little and is passed by;
+//! - `tier`, `reading`: every call has a time-out and goes through a `breaker`, so a dead tier costs little and is passed by;
 //! - `journal`: what a tier missed is remembered and replayed before the tier is asked for it again, so that it never
 //!   serves what was overwritten or deleted meanwhile;
 //! - `order`: writes of a key take turns, and a copy of what a lower tier had is made only if the key was not written since;
@@ -18,6 +18,7 @@ mod nested;
 mod order;
 mod promote;
 mod read;
+mod reading;
 mod replay;
 mod stats;
 mod tier;
@@ -77,7 +78,6 @@ struct Inner {
     order: Order,
     flights: Flights,
     fills: Arc<Semaphore>,
-    hits: Counter,
     misses: Counter,
     loads: AtomicU64,
     load_errors: AtomicU64,
@@ -149,7 +149,6 @@ impl CacheManagerBuilder {
             order: Order::new(),
             flights: Flights::default(),
             fills: Arc::new(Semaphore::new(MAX_FILLS)),
-            hits: Counter::default(),
             misses: Counter::default(),
             loads: AtomicU64::new(0),
             load_errors: AtomicU64::new(0),
@@ -205,13 +204,15 @@ impl CacheManager {
     /// Counts since the cache was made, and what the backends say of themselves. A tier that is down is not asked.
     pub async fn stats(&self) -> CacheStats {
         let inner = &self.inner;
+        let tiers = join_all(inner.tiers.iter().map(|tier| tier.stats())).await;
         CacheStats {
-            hits: inner.hits.get(),
+            // Whoever finds a key finds it in one tier.
+            hits: tiers.iter().map(|tier| tier.hits).sum(),
             misses: inner.misses.get(),
             loads: inner.loads.load(Relaxed),
             load_errors: inner.load_errors.load(Relaxed),
             loads_shared: inner.loads_shared.load(Relaxed),
-            tiers: join_all(inner.tiers.iter().map(|tier| tier.stats())).await,
+            tiers,
         }
     }
 

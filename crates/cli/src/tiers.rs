@@ -4,13 +4,10 @@ use crate::config::Config;
 use anyhow::bail;
 use prefix_indexer::{
     cache::{CacheManager, CacheStats, SystemClock},
-    prefetch::{Attempts, BlockKeys, Dress, FetchPolicy, TierFetcher},
+    prefetch::{Attempts, BlockKeys, Dress, FetchPolicy, TierFetcher, quiet_runtime},
 };
 use std::sync::Arc;
 use tokio::runtime::Runtime;
-
-/// Threads that do the work of tiers: they hand out calls and copy little.
-const TIER_THREADS: usize = 2;
 
 pub(crate) struct Tiers {
     pub(crate) keys: BlockKeys,
@@ -28,7 +25,7 @@ impl Tiers {
                 "[[cache.tiers]]: blocks move from the second tier (or those after it) to the first; there is no second"
             );
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(TIER_THREADS).enable_all().build()?;
+        let runtime = quiet_runtime()?;
         let cache = runtime.block_on(config.open_cache_of_blocks())?;
         let dress = Dress { base_ttl: config.cache.default_ttl.0, clock: Arc::new(SystemClock) };
         let fetcher = TierFetcher::new(cache.clone(), runtime.handle().clone(), config.blocks.value, dress.clone());

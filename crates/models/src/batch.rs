@@ -197,7 +197,7 @@ impl EventBatch {
     }
 
     /// Appends a valid event whose strings are in the text.
-    #[inline]
+    #[inline(always)] // the columns of a reader's event are in registers
     pub fn push_columns(&mut self, event: EventColumns) {
         self.prefix_id.push(event.prefix_id);
         self.parent_id.push(event.parent_id);

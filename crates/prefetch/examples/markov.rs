@@ -92,7 +92,6 @@ pub fn run() -> Result<Seen, Box<dyn Error>> {
     Ok(seen)
 }
 
-#[cfg_attr(test, expect(dead_code, reason = "the test calls run"))]
 fn main() -> Result<(), Box<dyn Error>> {
     run().map(drop)
 }

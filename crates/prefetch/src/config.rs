@@ -5,7 +5,10 @@ use crate::{
     queue::DEFAULT_CAPACITY,
     worker::{DEFAULT_REQUESTS_PER_SECOND, DEFAULT_WORKERS},
 };
-use prefix_indexer_analytics::ScheduleLimits;
+use prefix_indexer_analytics::{
+    ScheduleLimits,
+    policies::{AUTO, REUSE},
+};
 use prefix_indexer_cache::{ByteSize, Period};
 use serde::Deserialize;
 use std::time::Duration;
@@ -110,7 +113,7 @@ impl Profile {
 pub struct PrefetchSection {
     /// Name of a [`Profile`].
     pub profile: Option<String>,
-    /// Requests that may wait.
+    /// Requests that may wait in the queue of a scheduler.
     pub queue: Option<usize>,
     /// Threads.
     pub workers: Option<usize>,
@@ -118,11 +121,12 @@ pub struct PrefetchSection {
     pub max_requests_per_second: Option<f64>,
     /// Bytes a second of all threads together. Default: no limit.
     pub max_bytes_per_second: Option<Rate>,
-    /// Predictions below this probability are not scheduled.
+    /// Predictions below this probability are not scheduled. Where blocks are taken from an index: blocks below it are not fetched, if the
+    /// policy's scores are probabilities; by default none is left out.
     pub min_probability: Option<f64>,
-    /// Requests scheduled a round.
+    /// Requests a scheduler lets through a round.
     pub max_per_round: Option<usize>,
-    /// Share of the cache's budget in use from which nothing is scheduled. Default 0.8.
+    /// Share of the cache's budget in use from which a scheduler lets nothing through. Default 0.8.
     pub space_threshold: Option<f64>,
     /// Time between cycles. Default 500 ms.
     pub interval: Option<Period>,
@@ -148,7 +152,7 @@ pub struct PrefetchSection {
     /// Let the controller move minimum probability (the least score of a block: a policy whose scores are probabilities is wanted)
     /// and rate. Off unless set.
     pub adaptive: bool,
-    /// Seed of all chance (jitter, exploration). Default 0.
+    /// Seed of the jitter of waits. Default 0.
     pub seed: u64,
     /// Address and port where a process that does nothing but prefetch answers `GET /metrics`. Default: none.
     pub metrics: Option<String>,
@@ -220,8 +224,8 @@ pub struct PrefetchConfig {
     pub dry_run: bool,
     /// Whether the controller moves minimum probability and rate.
     pub adaptive: bool,
-    /// Seed of all chance.
-    pub seed: u64,
+    /// Blocks that a policy scores lower are not fetched.
+    pub min_score: f64,
 }
 
 impl Default for PrefetchConfig {
@@ -293,8 +297,35 @@ impl PrefetchSection {
             recheck: period(self.recheck, DEFAULT_RECHECK),
             dry_run: self.dry_run || is_dry_by_environment(),
             adaptive: self.adaptive,
-            seed: self.seed,
+            min_score: self.min_probability.filter(|_| self.scores_are_probabilities()).unwrap_or(f64::NEG_INFINITY),
         }
+    }
+
+    fn scores_are_probabilities(&self) -> bool {
+        matches!(self.policy.as_deref(), Some(AUTO | REUSE))
+    }
+
+    /// The settings of a prefetcher that takes blocks from an index and has no queue of predictions.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve), and [`PrefetchError::Config`] for a key that would change nothing.
+    pub fn for_blocks(&self) -> Result<PrefetchConfig, PrefetchError> {
+        let of_a_scheduler = [
+            ("queue", self.queue.is_some()),
+            ("max_per_round", self.max_per_round.is_some()),
+            ("space_threshold", self.space_threshold.is_some()),
+        ];
+        if let Some((field, _)) = of_a_scheduler.into_iter().find(|(_, is_said)| *is_said) {
+            let what =
+                "is about a queue of predictions, and blocks are taken from an index: top_k says how many a cycle";
+            return Err(config(field, what.to_owned()));
+        }
+        let settings = self.resolve()?;
+        if self.min_probability.is_some() && !self.adaptive && !self.scores_are_probabilities() {
+            let what = format!("`{}` scores by no probability, as {AUTO} and {REUSE} do", settings.policy);
+            return Err(config("min_probability", what));
+        }
+        Ok(settings)
     }
 }
 
@@ -372,6 +403,23 @@ mod tests {
         assert!(!toml::from_str::<PrefetchSection>("dry_run = 0").unwrap().dry_run);
         assert!(toml::from_str::<PrefetchSection>("worker = 1").is_err());
         assert!(toml::from_str::<PrefetchSection>("max_bytes_per_second = \"fast\"").is_err());
+    }
+
+    #[test]
+    fn a_key_that_would_change_nothing_for_blocks_is_refused() {
+        let resolve = |section: &str| toml::from_str::<PrefetchSection>(section).unwrap().for_blocks();
+        let refused = |section: &str, expect: &str| {
+            let error = resolve(section).unwrap_err().to_string();
+            assert!(error.starts_with(expect), "{error}");
+        };
+        refused("queue = 5", "[prefetch] queue: is about a queue of predictions");
+        refused("max_per_round = 5", "[prefetch] max_per_round: is about");
+        refused("space_threshold = 0.5", "[prefetch] space_threshold: is about");
+        refused("min_probability = 0.5", "[prefetch] min_probability: `recency-chain-model` scores by no probability");
+        let min_score = |section: &str| resolve(section).unwrap().min_score;
+        assert_eq!(min_score("policy = \"auto\"\nmin_probability = 0.5"), 0.5);
+        assert_eq!(min_score("policy = \"reuse\""), f64::NEG_INFINITY);
+        assert_eq!(min_score("adaptive = true\nmin_probability = 0.5"), f64::NEG_INFINITY);
     }
 
     #[test]

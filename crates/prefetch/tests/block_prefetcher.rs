@@ -411,6 +411,8 @@ fn scores_below_the_minimum_are_left_out() {
     let scene = scene(&["a", "b", "c", "d"], &[], |_| {});
     scene.prefetcher.set_min_score(0.985);
     assert_eq!(scene.prefetcher.run_cycle().outcome.fetched, 2);
+    let scene = self::scene(&["a", "b", "c", "d"], &[], |config| config.min_score = 0.975);
+    assert_eq!(scene.prefetcher.run_cycle().outcome.fetched, 3);
 }
 
 #[test]

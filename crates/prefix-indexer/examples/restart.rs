@@ -225,7 +225,6 @@ impl CacheBackend for Distant {
     }
 }
 
-#[cfg_attr(test, expect(dead_code, reason = "the test calls run"))]
 fn main() -> Result<()> {
     let found = run()?;
     let share = |replay: &Replay| replay.local as f64 / replay.references.max(1) as f64 * 100.0;

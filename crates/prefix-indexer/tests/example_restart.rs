@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, reason = "an example that is a module here")]
 
 #[path = "../examples/restart.rs"]
+#[expect(dead_code, reason = "the test calls run, not main")]
 mod restart;
 
 #[test]

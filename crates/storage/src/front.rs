@@ -2,11 +2,11 @@
 
 use crate::{
     StorageError,
-    segment::{Cursor, Heads, List, Segment},
+    segment::{Cursor, List, Segment},
 };
 use std::borrow::Borrow;
 
-/// Merges lists of one order lazily; partitions whose best row has not come up yet are not opened.
+/// Merges lists of one order lazily.
 #[derive(Debug)]
 pub(crate) struct Front {
     order: usize,
@@ -21,21 +21,9 @@ impl Front {
 
     /// Adds a list of a segment.
     pub(crate) fn add_list(&mut self, segment: &Segment, number: u32, list: List) -> Result<(), StorageError> {
-        let cursor = segment.cursor(number, list, self.order, None)?;
+        let cursor = segment.cursor(number, list, self.order)?;
         cursor.into_iter().for_each(|cursor| self.push(cursor));
         Ok(())
-    }
-
-    /// Adds the lists of partitions of a segment.
-    pub(crate) fn add_heads(&mut self, segment: &Segment, number: u32, heads: Heads) -> Result<(), StorageError> {
-        let cursor = segment.open_head(number, heads, self.order)?;
-        cursor.into_iter().for_each(|cursor| self.push(cursor));
-        Ok(())
-    }
-
-    /// Adds the cursors of another front of the same order.
-    pub(crate) fn add_all(&mut self, other: Front) {
-        other.cursors.into_iter().for_each(|cursor| self.push(cursor));
     }
 
     /// Takes the best row. `segments` are those that cursors number.
@@ -43,7 +31,7 @@ impl Front {
     pub(crate) fn next(&mut self, segments: &[impl Borrow<Segment>]) -> Result<Option<Cursor>, StorageError> {
         let Some(&best) = self.cursors.first() else { return Ok(None) };
         let Some(segment) = segments.get(best.segment as usize).map(Borrow::borrow) else { return Ok(None) };
-        match segment.cursor(best.segment, best.rest, self.order, None)? {
+        match segment.cursor(best.segment, best.rest, self.order)? {
             Some(next) => self.replace_first(next),
             None => {
                 let last = self.cursors.pop();
@@ -51,9 +39,6 @@ impl Front {
                     self.replace_first(last);
                 }
             }
-        }
-        if let Some(heads) = best.heads {
-            self.add_heads(segment, best.segment, heads)?;
         }
         Ok(Some(best))
     }

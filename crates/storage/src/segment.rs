@@ -10,6 +10,7 @@ mod open;
 mod output;
 mod pages;
 mod parallel;
+mod partitions;
 mod plan;
 mod row;
 mod scopes;
@@ -22,8 +23,9 @@ pub use row::Row;
 pub(crate) use offsets::Offsets;
 pub(crate) use output::{Facts, Output};
 pub(crate) use parallel::in_order;
+pub(crate) use partitions::Partitions;
 pub(crate) use plan::Plan;
-pub(crate) use scopes::{Cursor, Heads, List};
+pub(crate) use scopes::{Cursor, Heads, List, Lists, Placed};
 
 use crate::{
     Source, StorageError,
@@ -79,13 +81,13 @@ impl<'a> RawRow<'a> {
     /// The place by a rung, or, for the order after the rungs, by recency.
     #[inline]
     pub(crate) fn rank(&self, spec: &IndexSpec, order: usize) -> Rank {
-        let last_seen_ms = self.record.last_seen_ms.get();
-        if order < spec.ladder.len() {
-            spec.ladder.rank(order, last_seen_ms, self.sum(order))
-        } else {
-            Rank::of_time(last_seen_ms)
-        }
+        rank(spec, order, self.record.last_seen_ms.get(), self.sum(order))
     }
+}
+
+#[inline]
+fn rank(spec: &IndexSpec, order: usize, last_seen_ms: u64, sum: f64) -> Rank {
+    if order < spec.ladder.len() { spec.ladder.rank(order, last_seen_ms, sum) } else { Rank::of_time(last_seen_ms) }
 }
 
 impl Segment {

@@ -2,6 +2,7 @@
 
 mod ranked;
 mod sample;
+mod stream;
 
 pub use ranked::Ranked;
 

@@ -11,6 +11,20 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let scratch = bench.scratch.to_string_lossy();
     let printed = bench.ours.benches(&["run", "--scratch", &scratch])?;
     report.scenario("in process", "medians of batches; p99 of single calls, the time of the clock itself taken off");
+    measurements(&printed, report)?;
+    for peer in ["sqlite", "redis"].into_iter().filter(|_| bench.peers.are_wanted()) {
+        match bench.peers.top_k(peer) {
+            Ok(rows) => rows.into_iter().for_each(|(who, median, p99)| {
+                report.row(Row::value(&who, median, "ns").note(&format!("1 M prefixes, p99 {p99:.0} ns")));
+            }),
+            Err(error) => report.skip(&format!("{peer}: {error:#}")),
+        }
+    }
+    Ok(())
+}
+
+/// Adds what a program measured: a JSON object a line, with its bar if it has one.
+pub(super) fn measurements(printed: &str, report: &mut Report) -> Result<()> {
     for line in printed.lines() {
         let line: Value = serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))?;
         let text = |name: &str| line[name].as_str().with_context(|| format!("no {name} in {line}"));
@@ -21,14 +35,6 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
         }
         if let Some(limit) = line["at_least"].as_f64() {
             report.bar(Bar::at_least(&format!("{}, {}", text("name")?, text("unit")?), value, limit, limit));
-        }
-    }
-    for peer in ["sqlite", "redis"].into_iter().filter(|_| bench.peers.are_wanted()) {
-        match bench.peers.top_k(peer) {
-            Ok(rows) => rows.into_iter().for_each(|(who, median, p99)| {
-                report.row(Row::value(&who, median, "ns").note(&format!("1 M prefixes, p99 {p99:.0} ns")));
-            }),
-            Err(error) => report.skip(&format!("{peer}: {error:#}")),
         }
     }
     Ok(())

@@ -3,10 +3,10 @@
 use super::Finding;
 
 pub(super) fn findings(name: &str, manifest: &str) -> Vec<Finding> {
-    let is_member = manifest.contains("[package]");
+    // Fuzz targets and foreign engines are workspaces of their own.
+    let is_member = manifest.contains("[package]") && !manifest.contains("[workspace]");
     let mut findings = Vec::new();
-    // Fuzz targets are a workspace of their own.
-    if is_member && !name.starts_with("fuzz/") {
+    if is_member {
         if !lines_of(manifest, "[lints]").any(|(_, line)| line == "workspace = true") {
             findings.push(format!("{name}: [lints] must say workspace = true"));
         }
@@ -47,6 +47,7 @@ mod tests {
     fn a_member_takes_lints_and_versions_from_the_workspace() {
         check("[package]\n[dependencies]\nb.workspace = true\n[lints]\nworkspace = true\n", &[]);
         check("[package]\n", &["crates/a/Cargo.toml: [lints] must say workspace = true"]);
+        check("[package]\n[workspace]\n[dependencies]\nb = \"1\"\n", &[]);
         check(
             "[package]\n[lints]\nworkspace = true\n[dev-dependencies]\nb = \"1\"\n",
             &["crates/a/Cargo.toml:5: takes its version from [workspace.dependencies]"],

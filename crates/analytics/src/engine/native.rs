@@ -99,7 +99,9 @@ where
         loop {
             let job = window.job(fold);
             if let Job::Wait = job {
+                window.asleep += 1;
                 window = self.changed.wait(window).unwrap_or_else(PoisonError::into_inner);
+                window.asleep -= 1;
                 continue;
             }
             drop(window);
@@ -110,7 +112,7 @@ where
                     drop(work);
                     let mut window = self.lock();
                     if window.folded(fold, table.len()) {
-                        self.changed.notify_all();
+                        self.wake(&window);
                     }
                     fold += 1;
                     window
@@ -125,7 +127,7 @@ where
     fn pull(&self, mut pieces: I, mut work: Box<Work>) -> Guard<'_, I, A, B, E> {
         let piece = pieces.next();
         let mut window = self.lock();
-        self.changed.notify_all();
+        self.wake(&window);
         let (number, piece) = match piece {
             Some(Ok(piece)) => (window.pulled(pieces), piece),
             Some(Err(error)) => {
@@ -145,7 +147,7 @@ where
             Ok(about) => window.decoded(number, work, about),
             Err(error) => window.failed(number, error),
         }
-        self.changed.notify_all();
+        self.wake(&window);
         window
     }
 
@@ -154,11 +156,13 @@ where
         if let Err(error) = admit(&mut work.events, about) {
             let mut window = self.lock();
             window.refused(error);
-            self.changed.notify_all();
+            self.wake(&window);
             return window;
         }
-        let number = self.lock().admitted(admit);
-        self.changed.notify_all();
+        let mut window = self.lock();
+        let number = window.admitted(admit);
+        self.wake(&window);
+        drop(window);
         PrefixTable::hashes(self.spec, &work.events, &mut work.hashes);
         let totals = Totals {
             events: work.events.len() as u64,
@@ -167,7 +171,7 @@ where
         };
         let mut window = self.lock();
         window.ready(number, work, totals);
-        self.changed.notify_all();
+        self.wake(&window);
         window
     }
 }
@@ -177,6 +181,13 @@ type Guard<'a, I, A, B, E> = MutexGuard<'a, Window<I, A, B, E>>;
 impl<I, D, A, B, E> Floor<'_, I, D, A, B, E> {
     fn lock(&self) -> Guard<'_, I, A, B, E> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something has changed. Waking is a call of the system even where nobody sleeps.
+    fn wake(&self, window: &Window<I, A, B, E>) {
+        if window.asleep > 0 {
+            self.changed.notify_all();
+        }
     }
 }
 

@@ -74,6 +74,8 @@ pub(super) struct Window<I, A, B, E> {
     exhausted: bool,
     error: Option<(u64, E)>,
     abandoned: bool,
+    /// Workers that wait for a change.
+    pub(super) asleep: usize,
     totals: Totals,
     spare: Vec<Work>,
     shards: usize,
@@ -93,6 +95,7 @@ impl<I, A, B, E> Window<I, A, B, E> {
             exhausted: false,
             error: None,
             abandoned: false,
+            asleep: 0,
             totals: Totals::default(),
             spare: Vec::new(),
             shards,

@@ -1,14 +1,14 @@
 //! The S3 tier against s3s in process, signatures checked, its objects as files.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[macro_use]
 #[path = "../support/checks.rs"]
 #[expect(dead_code, reason = "conditional writes are checked where the service has them")]
 mod checks;
 mod configuration;
-mod faults;
 mod service;
+mod uploads;
 
-use checks::Stores;
 use service::Service;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,18 +19,11 @@ async fn every_promise() {
     checks::conformance(&service.stores(), &["odd_keys_stay_apart", "concurrent_sets_never_mix"]).await;
 }
 
-// Conditional writes are none there either: it looks, and then writes. moto and Azurite have them.
-macro_rules! checked {
-    ($($name:ident)*) => {
-        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            let service = Service::start().await;
-            let stores: Stores = service.stores();
-            checks::$name(&stores).await;
-        })*
-    };
+checked! { Service::start().await.served();
+    every_fault_is_survived
 }
-checked! {
+// Conditional writes are none there either: it looks, and then writes. moto and Azurite have them.
+checked! { Service::start().await.stores();
     raw_values_are_an_engines_own
     large_values_go_in_parts
     what_has_expired_is_deleted_when_met

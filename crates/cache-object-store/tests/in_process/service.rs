@@ -1,6 +1,6 @@
 //! S3 on a free port, for as long as a test lasts.
 
-use crate::checks::Stores;
+use crate::checks::{Served, Stores};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto::Builder,
@@ -9,6 +9,7 @@ use object_store::{
     ClientOptions, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
 };
+use prefix_indexer_cache_object_store::{ObjectStoreBackend, Settings};
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tempfile::TempDir;
@@ -45,6 +46,14 @@ impl Service {
 
     pub(crate) fn stores(&self) -> Stores {
         Stores::new("s3", Arc::new(store(self.address)))
+    }
+
+    pub(crate) fn served(&self) -> Served {
+        let open = |address, prefix: &str| {
+            let settings = Settings { prefix: prefix.to_owned(), ..Settings::default() };
+            ObjectStoreBackend::over("s3", Arc::new(store(address)), settings)
+        };
+        Served { server: self.address, open }
     }
 }
 

@@ -1,31 +1,34 @@
 //! The S3 and GCS tiers against moto's server, which `cargo xtask test` starts. It checks no signature. Of Google's requests it serves
-//! those that are like Amazon's: no metadata of objects (and so no times to live), no conditional writes.
+//! those that are like Amazon's, but for the names of metadata and conditions (see `google`).
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[macro_use]
 #[path = "../support/checks.rs"]
 mod checks;
+mod google;
+#[path = "../support/request.rs"]
+mod request;
 
-use checks::Stores;
-use prefix_indexer_cache::{BackendRegistry, CacheBackend, Entry};
-use std::sync::Arc;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use checks::{Served, Stores};
+use prefix_indexer_cache::{BackendRegistry, CacheBackend, Entry, Period};
+use prefix_indexer_cache_object_store::{GcsConfig, S3Config};
+use std::{sync::Arc, time::Duration};
 
 const BUCKET: &str = "tests";
 
+/// How long a request may take where it is made to fail.
+const SOON: Period = Period(Duration::from_secs(3));
+
 /// Where moto is; the bucket is made.
-async fn endpoint() -> String {
+async fn address() -> String {
     let address = std::env::var("TEST_MOTO").unwrap();
-    let mut stream = TcpStream::connect(&address).await.unwrap();
-    let request =
-        format!("PUT /{BUCKET} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let answer = request::put(&address, &format!("/{BUCKET}"), "").await;
     assert!(answer.starts_with("HTTP/1.1 200") || answer.contains("BucketAlreadyOwnedByYou"), "{answer}");
-    format!("http://{address}")
+    address
+}
+
+async fn endpoint() -> String {
+    format!("http://{}", address().await)
 }
 
 async fn s3() -> Stores {
@@ -37,11 +40,12 @@ async fn s3() -> Stores {
     Stores::new("s3", Arc::new(store.build().unwrap()))
 }
 
+/// Google's client, whose metadata and conditions are translated on the way.
 async fn gcs() -> Stores {
     prefix_indexer_cache_object_store::install_tls_provider();
     let store = object_store::gcp::GoogleCloudStorageBuilder::from_env()
         .with_bucket_name(BUCKET)
-        .with_base_url(&endpoint().await)
+        .with_base_url(&format!("http://{}", google::translator(&address().await).await))
         .with_client_options(object_store::ClientOptions::new().with_allow_http(true));
     Stores::new("gcs", Arc::new(store.build().unwrap()))
 }
@@ -54,37 +58,50 @@ async fn every_promise_of_s3() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs moto: cargo xtask test"]
-async fn promises_of_gcs_that_need_no_metadata() {
-    let with_metadata = [
-        "metadata_travels_with_the_value",
-        "a_set_replaces_everything",
-        "entries_expire",
-        "many_keys_answer_in_order",
-        "concurrent_sets_never_mix",
-    ];
-    let stores = gcs().await;
-    checks::conformance(&stores, &with_metadata).await;
-    let (tier, _) = stores.tier();
-    let large = Entry::new(vec![7; 17_000_001]);
-    tier.set("in parts", large.clone()).await.unwrap();
-    assert!(tier.get("in parts").await.unwrap() == Some(large));
+async fn every_promise_of_gcs() {
+    checks::conformance(&gcs().await, &[]).await;
 }
 
-macro_rules! checked {
-    ($($name:ident)*) => {
-        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        #[ignore = "needs moto: cargo xtask test"]
-        async fn $name() {
-            checks::$name(&s3().await).await;
-        })*
-    };
+mod of_gcs {
+    use super::{checks, gcs};
+
+    checked! { #[ignore = "needs moto: cargo xtask test"] gcs().await;
+        raw_values_are_an_engines_own
+        large_values_go_in_parts
+        what_has_expired_is_deleted_when_met
+        conditional_writes
+        what_no_store_holds_is_refused
+    }
 }
-checked! {
+
+checked! { #[ignore = "needs moto: cargo xtask test"] s3().await;
     raw_values_are_an_engines_own
     large_values_go_in_parts
     what_has_expired_is_deleted_when_met
     conditional_writes
     what_no_store_holds_is_refused
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs moto: cargo xtask test"]
+async fn every_fault_is_survived_by_s3() {
+    let open = |address, prefix: &str| {
+        let endpoint = Some(format!("http://{address}"));
+        let (bucket, prefix) = (BUCKET.into(), prefix.into());
+        S3Config { bucket, prefix, endpoint, retries: 1, request_timeout: SOON, ..S3Config::default() }.open()
+    };
+    checks::every_fault_is_survived(&Served { server: address().await.parse().unwrap(), open }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs moto: cargo xtask test"]
+async fn every_fault_is_survived_by_gcs() {
+    let open = |address, prefix: &str| {
+        let endpoint = Some(format!("http://{address}"));
+        let (bucket, prefix) = (BUCKET.into(), prefix.into());
+        GcsConfig { bucket, prefix, endpoint, retries: 1, request_timeout: SOON, ..GcsConfig::default() }.open()
+    };
+    checks::every_fault_is_survived(&Served { server: address().await.parse().unwrap(), open }).await;
 }
 
 /// The way people open it: by configuration, with credentials from the environment.

@@ -1,13 +1,29 @@
-//! What every store is checked for, beyond the promises of any backend.
+//! What every store is checked for: the promises of any backend, faults, and what only stores promise.
+
+/// Tests of these names, each a check of what `$stores` gives; ignored where a service has to be started first.
+macro_rules! checked {
+    (#[$ignored:meta] $stores:expr; $($name:ident)*) => {
+        checked! { $stores; $(#[$ignored] $name)* }
+    };
+    ($stores:expr; $($(#[$ignored:meta])? $name:ident)*) => {
+        $($(#[$ignored])?
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            checks::$name(&$stores).await;
+        })*
+    };
+}
 
 use async_trait::async_trait;
 use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutOptions, PutPayload, path::Path};
 use prefix_indexer_cache::{
     ByteSize, CacheBackend, CacheError, Entry, ManualClock, Metadata, Pattern, Result,
     conformance::{self, Subject},
+    outages::{self, Remote},
 };
 use prefix_indexer_cache_object_store::{ObjectStoreBackend, Settings};
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -54,6 +70,31 @@ impl Subject for Stores {
     fn tick(&self) -> Duration {
         Duration::from_millis(1)
     }
+}
+
+/// A service, and how a tier is opened that reaches it at an address (its own, or a proxy's), under a prefix.
+pub(crate) struct Served {
+    pub(crate) server: SocketAddr,
+    pub(crate) open: fn(SocketAddr, &str) -> Result<ObjectStoreBackend>,
+}
+
+#[async_trait]
+impl Remote for Served {
+    fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    async fn open(&self, address: SocketAddr, place: &str) -> Result<Arc<dyn CacheBackend>> {
+        // The service may outlive these tests.
+        let place = format!("test-{}/{place}", std::process::id());
+        Ok(Arc::new((self.open)(address, &place)?))
+    }
+}
+
+/// A store that fails costs little, loses nothing, and never serves what was overwritten or deleted meanwhile.
+pub(crate) async fn every_fault_is_survived(served: &Served) {
+    let failures = outages::run_all(served).await;
+    assert!(failures.is_empty(), "{failures:#?}");
 }
 
 /// Every promise, but those that the service under the store does not keep.

@@ -1,12 +1,12 @@
 //! Every promise of a backend, alone and below a memory tier.
 
-use crate::server::{Server, config};
+use crate::server::{self, config};
 use async_trait::async_trait;
 use prefix_indexer_cache::{
     CacheBackend, CacheManager, MemoryBackend, MemoryConfig, Result,
     conformance::{self, Subject},
 };
-use prefix_indexer_cache_redis::{RedisBackend, RedisConfig};
+use prefix_indexer_cache_redis::{RedisBackend, RedisConfig, RedisServer};
 use std::{
     sync::{
         Arc,
@@ -16,7 +16,7 @@ use std::{
 };
 
 struct Redis {
-    server: Server,
+    server: RedisServer,
     made: AtomicU64,
     below_memory: bool,
 }
@@ -44,7 +44,7 @@ impl Subject for Redis {
 }
 
 async fn check(below_memory: bool) {
-    let subject = Redis { server: Server::start(), made: AtomicU64::new(0), below_memory };
+    let subject = Redis { server: server::start(), made: AtomicU64::new(0), below_memory };
     let failures = conformance::run_all(&subject).await;
     assert!(failures.is_empty(), "{failures:#?}");
 }

@@ -1,17 +1,17 @@
 //! What an engine finds in Redis, and what it leaves there.
 
-use crate::server::{Server, config};
+use crate::server::{self, config};
 use prefix_indexer_cache::{
     BackendRegistry, CacheBackend, CacheConfig, CacheError, CacheManager, Entry, Metadata, Pattern, parse_section,
 };
-use prefix_indexer_cache_redis::{RedisBackend, RedisConfig};
+use prefix_indexer_cache_redis::{RedisBackend, RedisConfig, RedisServer};
 use std::time::Duration;
 
 #[tokio::test]
 #[ignore = "needs redis-server: cargo xtask test"]
 async fn raw_values_are_an_engines_own() {
-    let server = Server::start();
-    let mut engine = server.bare().await;
+    let server = server::start();
+    let mut engine = server::bare(&server).await;
     let tier = RedisBackend::open(config(server.url())).await.unwrap();
     let value: Vec<u8> = (0..=255).collect();
 
@@ -31,8 +31,8 @@ async fn raw_values_are_an_engines_own() {
 #[tokio::test]
 #[ignore = "needs redis-server: cargo xtask test"]
 async fn metadata_and_value_are_one_key() {
-    let server = Server::start();
-    let mut engine = server.bare().await;
+    let server = server::start();
+    let mut engine = server::bare(&server).await;
     let tier = RedisBackend::open(config(server.url())).await.unwrap();
     let metadata: Metadata = [("v", "1"), ("m:v", "2"), ("", "")].into_iter().collect();
     tier.set("key", Entry::new("value").with_metadata(metadata.clone())).await.unwrap();
@@ -46,8 +46,8 @@ async fn metadata_and_value_are_one_key() {
 #[tokio::test]
 #[ignore = "needs redis-server: cargo xtask test"]
 async fn what_is_no_value_is_a_miss_and_is_counted() {
-    let server = Server::start();
-    let mut engine = server.bare().await;
+    let server = server::start();
+    let mut engine = server::bare(&server).await;
     let tier = RedisBackend::open(config(server.url())).await.unwrap();
     let () = redis::cmd("RPUSH").arg("test/list").arg("x").query_async(&mut engine).await.unwrap();
     let () = redis::cmd("HSET").arg("test/hash").arg("x").arg("y").query_async(&mut engine).await.unwrap();
@@ -66,7 +66,7 @@ async fn what_is_no_value_is_a_miss_and_is_counted() {
 #[tokio::test]
 #[ignore = "needs redis-server: cargo xtask test"]
 async fn prefixes_keep_apart_and_clear_stays_within() {
-    let server = Server::start();
+    let server = server::start();
     let tier = async |prefix: &str| {
         RedisBackend::open(RedisConfig { prefix: prefix.into(), ..config(server.url()) }).await.unwrap()
     };
@@ -82,7 +82,7 @@ async fn prefixes_keep_apart_and_clear_stays_within() {
 #[tokio::test]
 #[ignore = "needs redis-server: cargo xtask test"]
 async fn a_full_server_refuses_and_loses_nothing() {
-    let server = Server::start_with(&["--port", "{port}", "--maxmemory", "8mb"]);
+    let server = RedisServer::start(&["--port", "{port}", "--maxmemory", "8mb"]).unwrap();
     let tier = RedisBackend::open(config(server.url())).await.unwrap();
     tier.set("key", Entry::new("old")).await.unwrap();
     let mut filled = 0;
@@ -103,8 +103,8 @@ async fn a_full_server_refuses_and_loses_nothing() {
 #[tokio::test]
 #[ignore = "needs redis-server: cargo xtask test"]
 async fn configuration_names_it() {
-    let server = Server::start_with(&["--port", "{port}", "--requirepass", "secret"]);
-    let url = format!("redis://:secret@{}/3", server.address);
+    let server = RedisServer::start(&["--port", "{port}", "--requirepass", "secret"]).unwrap();
+    let url = format!("redis://:secret@{}/3", server.address());
     let text = format!("[[tiers]]\nbackend = \"redis\"\nurl = \"{url}\"\nprefix = \"p/\"\ntimeout = \"900ms\"");
     let mut registry = BackendRegistry::with_defaults();
     prefix_indexer_cache_redis::register(&mut registry);

@@ -1,6 +1,6 @@
 //! Two nodes with a memory tier each over one Redis: what one changes, the other no longer serves from memory.
 
-use crate::server::{Server, config, url};
+use crate::server::{self, config, url};
 use prefix_indexer_cache::{
     CacheBackend, CacheManager, Entry, MemoryBackend, MemoryConfig, Pattern, TierOptions,
     fault_proxy::{Fault, FaultProxy},
@@ -33,7 +33,7 @@ async fn soon(what: &str, condition: impl AsyncFn() -> bool) {
 #[tokio::test]
 #[ignore = "needs redis-server: cargo xtask test"]
 async fn one_nodes_write_drops_the_others_copies() {
-    let server = Server::start();
+    let server = server::start();
     let (here, there) = (node(server.url()).await, node(server.url()).await);
     for key in ["set", "deleted", "cleared/1", "cleared/2", "many", "kept"] {
         assert!(here.set(key, Entry::new("old")).await.is_ok());
@@ -58,8 +58,8 @@ async fn one_nodes_write_drops_the_others_copies() {
 #[tokio::test]
 #[ignore = "needs redis-server: cargo xtask test"]
 async fn a_lost_subscription_drops_the_memory_tier() {
-    let server = Server::start();
-    let proxy = FaultProxy::start(server.address).await.unwrap();
+    let server = server::start();
+    let proxy = FaultProxy::start(server.address()).await.unwrap();
     let (near, far) = (node(server.url()).await, node(url(proxy.address())).await);
     assert!(near.set("key", Entry::new("old")).await.is_ok());
     soon("a copy", async || far.get("key").await.is_some() && copy(&far, "key").await.is_some()).await;
@@ -82,8 +82,8 @@ async fn a_lost_subscription_drops_the_memory_tier() {
 #[tokio::test]
 #[ignore = "needs redis-server: cargo xtask test"]
 async fn a_silent_subscription_is_noticed() {
-    let server = Server::start();
-    let proxy = FaultProxy::start(server.address).await.unwrap();
+    let server = server::start();
+    let proxy = FaultProxy::start(server.address()).await.unwrap();
     let (near, far) = (node(server.url()).await, node(url(proxy.address())).await);
     assert!(near.set("key", Entry::new("old")).await.is_ok());
     soon("a copy", async || far.get("key").await.is_some() && copy(&far, "key").await.is_some()).await;
@@ -95,14 +95,14 @@ async fn a_silent_subscription_is_noticed() {
 #[tokio::test]
 #[ignore = "needs redis-server: cargo xtask test"]
 async fn a_node_starts_while_its_server_is_down() {
-    let server = Server::start();
-    let address = server.address;
+    let server = server::start();
+    let address = server.address();
     drop(server);
     let node = node(url(address)).await;
     assert!(!node.set("key", Entry::new("value")).await.is_ok());
     assert_eq!(node.get("key").await.unwrap().value, "value");
-    let server = Server::start_again(address);
-    let mut bare = server.bare().await;
+    let server = server::start_again(address);
+    let mut bare = server::bare(&server).await;
     let began = Instant::now();
     loop {
         let found: Option<String> = redis::cmd("GET").arg("test/key").query_async(&mut bare).await.unwrap();

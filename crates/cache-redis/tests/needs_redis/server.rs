@@ -1,68 +1,22 @@
-//! A redis-server on a free port, for as long as a test lasts.
+//! Servers and configurations that the tests share.
 
-use prefix_indexer_cache_redis::RedisConfig;
-use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use prefix_indexer_cache_redis::{RedisConfig, RedisServer};
+use std::net::SocketAddr;
 
-pub(crate) struct Server {
-    process: Child,
-    pub(crate) address: SocketAddr,
+const PLAIN: [&str; 2] = ["--port", "{port}"];
+
+pub(crate) fn start() -> RedisServer {
+    RedisServer::start(&PLAIN).unwrap()
 }
 
-impl Server {
-    pub(crate) fn start() -> Server {
-        Server::start_with(&["--port", "{port}"])
-    }
-
-    /// With arguments, in which `{port}` is the port.
-    pub(crate) fn start_with(arguments: &[&str]) -> Server {
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        // Somebody else may take the port meanwhile.
-        (0..5).find_map(|_| Server::start_at(free(), arguments)).unwrap()
-    }
-
-    /// On the port that another one had.
-    pub(crate) fn start_again(address: SocketAddr) -> Server {
-        Server::start_at(address, &["--port", "{port}"]).unwrap()
-    }
-
-    fn start_at(address: SocketAddr, arguments: &[&str]) -> Option<Server> {
-        let port = address.port().to_string();
-        let process = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(arguments.iter().map(|argument| argument.replace("{port}", &port)))
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut server = Server { process, address };
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(20) && server.process.try_wait().unwrap().is_none() {
-            if TcpStream::connect(address).is_ok() {
-                return Some(server);
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        None
-    }
-
-    pub(crate) fn url(&self) -> String {
-        url(self.address)
-    }
-
-    /// A connection of the bare client.
-    pub(crate) async fn bare(&self) -> redis::aio::MultiplexedConnection {
-        redis::Client::open(self.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
-    }
+/// On the port that another one had.
+pub(crate) fn start_again(address: SocketAddr) -> RedisServer {
+    RedisServer::start_at(address, &PLAIN).unwrap()
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
+/// A connection of the bare client.
+pub(crate) async fn bare(server: &RedisServer) -> redis::aio::MultiplexedConnection {
+    redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
 pub(crate) fn url(address: SocketAddr) -> String {

@@ -1,8 +1,8 @@
 //! A server that speaks TLS only, under an authority of its own.
 
-use crate::server::{Server, config};
+use crate::server::config;
 use prefix_indexer_cache::{CacheBackend, Entry};
-use prefix_indexer_cache_redis::{RedisBackend, RedisConfig};
+use prefix_indexer_cache_redis::{RedisBackend, RedisConfig, RedisServer};
 use std::fs;
 
 #[tokio::test]
@@ -13,7 +13,7 @@ async fn a_server_is_trusted_only_by_its_authority() {
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     fs::write(path("cert.pem"), certified.cert.pem()).unwrap();
     fs::write(path("key.pem"), certified.signing_key.serialize_pem()).unwrap();
-    let server = Server::start_with(&[
+    let server = RedisServer::start(&[
         "--port",
         "0",
         "--tls-port",
@@ -24,8 +24,9 @@ async fn a_server_is_trusted_only_by_its_authority() {
         &path("key.pem"),
         "--tls-auth-clients",
         "no",
-    ]);
-    let url = format!("rediss://localhost:{}", server.address.port());
+    ])
+    .unwrap();
+    let url = format!("rediss://localhost:{}", server.address().port());
     let trusting = RedisConfig { ca: Some(path("cert.pem").into()), ..config(url.clone()) };
     let tier = RedisBackend::open(trusting).await.unwrap();
     tier.set("key", Entry::new("value")).await.unwrap();

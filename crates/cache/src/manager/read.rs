@@ -1,7 +1,11 @@
 //! Reading: the tiers in order, and a load when none has the key.
 
-use super::{CacheManager, Inner, tier::Reading};
+use super::{
+    CacheManager, Inner,
+    reading::{Begun, Reading},
+};
 use crate::{CacheError, Entry, Result};
+use futures_util::FutureExt;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -13,9 +17,7 @@ impl CacheManager {
     ///
     /// A tier that is down, too slow or not caught up is passed by; when no tier that answered has the key, it is absent.
     pub async fn get(&self, key: &str) -> Option<Entry> {
-        let found = self.inner.lookup(key).await;
-        self.inner.count_requests(u64::from(found.is_some()), u64::from(found.is_none()));
-        found
+        self.inner.lookup(key).await
     }
 
     /// The entries of many keys, in their order: each tier is asked once, for what those before it did not have.
@@ -42,8 +44,7 @@ impl CacheManager {
                 }
             }
         }
-        let hits = found.iter().flatten().count() as u64;
-        inner.count_requests(hits, keys.len() as u64 - hits);
+        inner.misses.add(found.iter().filter(|entry| entry.is_none()).count() as u64);
         found
     }
 
@@ -68,9 +69,8 @@ impl CacheManager {
     {
         // The common case needs no task: the first tier has it.
         if let Some(tier) = self.inner.tiers.first()
-            && let Reading::Hit(entry) = tier.get(key).await
+            && let Reading::Hit(entry) = tier.finish(tier.begin(key)).await
         {
-            self.inner.count_requests(1, 0);
             return Ok(entry);
         }
         let key: Arc<str> = key.into();
@@ -113,9 +113,7 @@ impl CacheManager {
     {
         let stamp = self.inner.order.stamp(&key);
         // The first tier is asked once more: it may have got the key between the caller's look and this task.
-        let found = self.inner.lookup(&key).await;
-        self.inner.count_requests(u64::from(found.is_some()), u64::from(found.is_none()));
-        if let Some(entry) = found {
+        if let Some(entry) = self.inner.lookup(&key).await {
             return Ok(entry);
         }
         self.inner.loads.fetch_add(1, Relaxed);
@@ -130,8 +128,18 @@ impl CacheManager {
 }
 
 impl Inner {
-    /// Asks the tiers in order and fills those that missed.
+    /// Asks the tiers in order and fills those that missed. What the first tier has at hand comes without a detour.
     async fn lookup(self: &Arc<Inner>, key: &str) -> Option<Entry> {
+        match self.tiers.first()?.begin(key) {
+            Begun::Ended(Reading::Hit(entry)) => Some(entry),
+            // A box of its own, so that the future of a hit is small.
+            begun => self.lookup_from(key, begun).boxed().await,
+        }
+    }
+
+    /// Goes on where the first tier's read has `begun`.
+    async fn lookup_from(self: &Arc<Inner>, key: &str, begun: Begun<'_>) -> Option<Entry> {
+        let mut begun = Some(begun);
         let mut missed = Vec::new();
         let mut stamp = None;
         for (index, tier) in self.tiers.iter().enumerate() {
@@ -140,7 +148,7 @@ impl Inner {
             if index > 0 && stamp.is_none() {
                 stamp = Some(self.order.stamp(key));
             }
-            match tier.get(key).await {
+            match tier.finish(begun.take().unwrap_or_else(|| tier.begin(key))).await {
                 Reading::Hit(entry) => {
                     if let Some(stamp) = stamp {
                         self.fill(key, &entry, &missed, stamp);
@@ -151,17 +159,8 @@ impl Inner {
                 Reading::Passed => {}
             }
         }
+        self.misses.add(1);
         None
-    }
-
-    fn count_requests(&self, hits: u64, misses: u64) {
-        // Each is an atomic addition on the path of a hit: none for nothing.
-        if hits > 0 {
-            self.hits.add(hits);
-        }
-        if misses > 0 {
-            self.misses.add(misses);
-        }
     }
 }
 

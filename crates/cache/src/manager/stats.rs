@@ -88,7 +88,7 @@ pub struct TierStats {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheStats {
-    /// Keys asked for and found in some tier.
+    /// Keys asked for and found in some tier: the sum of the tiers' hits.
     pub hits: u64,
     /// Keys asked for and found in none.
     pub misses: u64,

@@ -1,4 +1,4 @@
-//! One tier: a backend behind a time-out, a breaker and a journal of what it missed.
+//! One tier: a backend behind a time-out, a breaker and a journal of what it missed. How it is read stands in `reading`.
 
 use super::{
     breaker::Breaker,
@@ -7,9 +7,7 @@ use super::{
     stats::{TierCounts, TierStats},
 };
 use crate::{CacheBackend, CacheError, Entry, Pattern, Result};
-use futures_util::future::poll_immediate;
 use std::{
-    pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -48,17 +46,9 @@ pub(super) struct Tier {
     pub(super) breaker: Breaker,
     pub(super) journal: Journal,
     pub(super) counts: TierCounts,
-    options: TierOptions,
+    pub(super) options: TierOptions,
     /// Held shared while a write is under way, so that a clear can wait for those that began before it.
     writing: RwLock<()>,
-}
-
-/// What a read of a tier came to.
-pub(super) enum Reading {
-    Hit(Entry),
-    Miss,
-    /// Not asked, or no answer: the next tier is.
-    Passed,
 }
 
 /// A change of one key.
@@ -109,97 +99,6 @@ impl Tier {
             counts: TierCounts::default(),
             options,
             writing: RwLock::new(()),
-        }
-    }
-
-    /// Whether a read of `key` may ask this tier; counts it when not.
-    pub(super) fn may_read(&self, key: &str) -> bool {
-        if self.journal.is_behind(key) {
-            self.counts.behind.fetch_add(1, Relaxed);
-            return false;
-        }
-        true
-    }
-
-    pub(super) async fn get(&self, key: &str) -> Reading {
-        if !self.may_read(key) {
-            return Reading::Passed;
-        }
-        match self.read(1, self.backend.get(key)).await {
-            Some(Ok(Some(entry))) => {
-                self.counts.hits.add(1);
-                Reading::Hit(entry)
-            }
-            Some(Ok(None)) => {
-                self.counts.misses.add(1);
-                Reading::Miss
-            }
-            _ => Reading::Passed,
-        }
-    }
-
-    /// The same for many keys, which [`may_read`](Self::may_read) has let through.
-    pub(super) async fn get_many(&self, keys: &[&str]) -> Vec<Reading> {
-        let answer = self.read(keys.len() as u64, async { Ok(self.backend.get_many(keys).await) }).await;
-        let Some(Ok(answers)) = answer else { return keys.iter().map(|_| Reading::Passed).collect() };
-        let mut readings: Vec<Reading> = answers.into_iter().map(|answer| self.count_one(answer)).collect();
-        // A backend that answers too little has not answered.
-        readings.resize_with(keys.len(), || Reading::Passed);
-        readings
-    }
-
-    fn count_one(&self, answer: Result<Option<Entry>>) -> Reading {
-        match answer {
-            Ok(Some(entry)) => {
-                self.counts.hits.add(1);
-                Reading::Hit(entry)
-            }
-            Ok(None) => {
-                self.counts.misses.add(1);
-                Reading::Miss
-            }
-            Err(error) => {
-                self.counts.errors.fetch_add(1, Relaxed);
-                self.failed_read(&error, Duration::ZERO);
-                Reading::Passed
-            }
-        }
-    }
-
-    /// Runs a read about `keys` keys: `None` when the breaker is open or time is up. Everything but success is counted.
-    pub(super) async fn read<T>(&self, keys: u64, read: impl Future<Output = Result<T>>) -> Option<Result<T>> {
-        if !self.breaker.admits() {
-            self.counts.open.fetch_add(keys, Relaxed);
-            return None;
-        }
-        let mut read = pin!(read);
-        // What is ready at once needs neither clock nor timer.
-        let mut answer = poll_immediate(&mut read).await;
-        let mut took = Duration::ZERO;
-        if answer.is_none() {
-            let began = Instant::now();
-            answer = tokio::time::timeout(self.options.timeout, read).await.ok();
-            took = began.elapsed();
-        }
-        match &answer {
-            Some(Ok(_)) => self.breaker.succeeded(),
-            Some(Err(error)) => {
-                self.counts.errors.fetch_add(keys, Relaxed);
-                self.failed_read(error, took);
-            }
-            None => {
-                self.counts.timeouts.fetch_add(keys, Relaxed);
-                self.breaker.failed(self.options.timeout);
-                tracing::warn!(tier = &*self.name, after = ?self.options.timeout, "no answer to a read");
-            }
-        }
-        answer
-    }
-
-    fn failed_read(&self, error: &CacheError, took: Duration) {
-        tracing::warn!(tier = &*self.name, %error, "read failed");
-        if error.is_outage() {
-            self.breaker.failed(took);
         }
     }
 

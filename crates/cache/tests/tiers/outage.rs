@@ -58,6 +58,23 @@ async fn a_failing_tier_is_left_alone_after_a_few_errors_and_comes_back() {
     assert_eq!(asked, 51, "each read is counted once");
 }
 
+/// However many keys a read is for, it fails once; and answers that are all errors are no sign of life.
+#[tokio::test(start_paused = true)]
+async fn a_tier_that_fails_for_all_of_many_keys_is_left_alone() {
+    for keys in [&["a"][..], &["a", "b", "c"]] {
+        let (upper, lower) = (Faulty::new(), Faulty::new());
+        let cache = cache(&[&upper, &lower]);
+        upper.set_mode(Mode::Down);
+        for _ in 0..50 {
+            assert_eq!(cache.get_many(keys).await, vec![None; keys.len()]);
+        }
+        let asked = keys.len() as u64;
+        assert_eq!(upper.calls(), 3 * asked, "a call a key");
+        let tier = &cache.stats().await.tiers[0];
+        assert_eq!((tier.up, tier.errors, tier.open), (false, 3 * asked, 47 * asked));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn writes_are_ok_only_if_every_tier_took_them() {
     let (upper, lower) = (Faulty::new(), Faulty::new());

@@ -39,7 +39,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
         let settings = Config::load(&self.config)?;
-        let mut config = settings.prefetch.resolve()?;
+        let mut config = settings.prefetch.for_blocks()?;
         config.dry_run |= self.dry_run;
         let (interval, dry_run) = (config.interval, config.dry_run);
         let mut worker = Worker::new(&settings, config, self.data.read()?, tell)?;

@@ -70,7 +70,12 @@ impl Args {
         if !settings.prefetches() && !self.dry_run {
             return Ok(None);
         }
-        let mut config = settings.prefetch.resolve()?;
+        let mut config = settings.prefetch.for_blocks()?;
+        if settings.prefetch.metrics.is_some() {
+            bail!(
+                "[prefetch] metrics: is for a process that does nothing but prefetch; this one answers GET /metrics itself"
+            );
+        }
         config.dry_run |= self.dry_run;
         // A cycle that did something is a line in the log.
         let mut worker = Worker::new(settings, config, self.data.read()?, |_| {})?;

@@ -72,7 +72,7 @@ impl Args {
         let deadline = self.deadline.map(|time| Instant::now() + time);
         let config = Config::load(&self.config)?;
         let keys = config.blocks.keys()?;
-        let plan = self.plan(&keys)?;
+        let plan = self.plan(&keys, deadline)?;
         let blocks = warm_blocks(&plan, &keys)?;
         let tiers = Tiers::open(&config)?;
         let attempts = tiers.attempts(policy(&config.prefetch)?);
@@ -105,7 +105,7 @@ impl Args {
         Ok(PARTLY)
     }
 
-    fn plan(&self, keys: &BlockKeys) -> anyhow::Result<Plan> {
+    fn plan(&self, keys: &BlockKeys, deadline: Option<Instant>) -> anyhow::Result<Plan> {
         let from = match (&self.plan, &self.data, self.budget, self.horizon) {
             (Some(from), ..) => from,
             (None, Some(data), Some(budget), Some(horizon)) => {
@@ -124,14 +124,16 @@ impl Args {
         };
         let text = match from.as_str() {
             "-" => read(std::io::stdin())?,
-            url if url.starts_with("http://") || url.starts_with("https://") => self.download(url)?,
+            url if url.starts_with("http://") || url.starts_with("https://") => self.download(url, deadline)?,
             path => read(std::fs::File::open(path).context(path.to_owned())?)?,
         };
         serde_json::from_str(&text).with_context(|| format!("{from} is not a plan"))
     }
 
-    fn download(&self, url: &str) -> anyhow::Result<String> {
-        let mut request = ureq::get(url);
+    /// An address that does not answer in time is an error: there is nothing to go on with.
+    fn download(&self, url: &str, deadline: Option<Instant>) -> anyhow::Result<String> {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let mut request = ureq::get(url).config().timeout_global(left).build();
         if let Some(path) = &self.token_file {
             let token = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
             request = request.header("Authorization", format!("Bearer {}", token.trim()));
@@ -150,7 +152,7 @@ fn read(from: impl Read) -> anyhow::Result<String> {
 /// As `[prefetch]` says; but a profile is about a worker beside live traffic, so only limits that are spelled out hold. A tier that is
 /// away is waited for.
 fn policy(section: &PrefetchSection) -> anyhow::Result<FetchPolicy> {
-    let policy = section.resolve()?.fetch;
+    let policy = section.for_blocks()?.fetch;
     // Somebody waits for it: a tier that is back is noticed soon.
     let retry = RetryPolicy { most: Duration::from_secs(1), ..policy.retry };
     let breaker = BreakerConfig { most: Duration::from_secs(2), ..policy.breaker };

@@ -116,6 +116,42 @@ fn a_deadline_ends_it_with_what_there_is_and_status_3() {
 }
 
 #[test]
+fn a_signal_ends_it_with_status_3_and_the_next_run_goes_on() {
+    let (site, plan) = site(0);
+    let all = ids(&plan).len() as u64;
+    let config = fs::read_to_string(site.path("config.toml")).unwrap();
+    fs::write(site.path("slow.toml"), config.replace("_per_second = 10000", "_per_second = 5")).unwrap();
+    let args = ["warm", "--config", &site.text("slow.toml"), "--plan", &site.text("plan.json"), "--json"];
+    let child =
+        command().args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let moved = || ids(&plan).iter().filter(|id| site.local(id).is_some()).count() as u64;
+    let began = std::time::Instant::now();
+    while moved() < 2 {
+        assert!(began.elapsed().as_secs() < 60, "nothing moves");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((status(&output), report["complete"].as_bool()), (3, Some(false)), "{report}");
+    let there = moved();
+    assert!((2..all).contains(&there), "{there} of {all}");
+    let (code, report, said) = site.warm(&["--plan", &site.text("plan.json")]);
+    assert_eq!((code, counts(&report)), (0, [all, there, all - there, 0, 0]), "{said}");
+}
+
+#[test]
+fn an_address_that_does_not_answer_is_given_up_at_the_deadline() {
+    let (site, _) = site(0);
+    // Takes the connection and says nothing.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1/plan", server.local_addr().unwrap());
+    let (code, _, said) = site.warm(&["--plan", &url, "--deadline", "200ms"]);
+    assert_eq!(code, 1);
+    assert!(said.contains(&url) && said.contains("timeout"), "{said}");
+}
+
+#[test]
 fn plans_come_from_standard_input_an_address_or_the_index_itself() {
     let (site, plan) = site(0);
     let all = ids(&plan).len() as u64;

@@ -7,13 +7,14 @@ use prefix_indexer::{
     cache::{CacheBackend, Entry},
     cache_redis::{RedisBackend, RedisConfig},
 };
+use prefix_indexer_cache_redis::RedisServer;
 use serde_json::Value;
 use std::{
     fs,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -22,53 +23,17 @@ const BYTES: usize = 16 << 10;
 /// So that it takes some seconds.
 const A_SECOND: usize = 300;
 
-/// Keeps what it holds in a directory when it is told to.
-struct Redis {
-    process: Child,
-    address: SocketAddr,
+/// With a directory to keep what it holds in, when it is told to.
+fn arguments(dir: &Path) -> [&str; 4] {
+    ["--port", "{port}", "--dir", dir.to_str().unwrap()]
 }
 
-impl Redis {
-    fn start(dir: &Path, address: SocketAddr) -> Option<Redis> {
-        let process = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &address.port().to_string()])
-            .arg("--dir")
-            .arg(dir)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut redis = Redis { process, address };
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(20) && redis.process.try_wait().unwrap().is_none() {
-            if TcpStream::connect(address).is_ok() {
-                return Some(redis);
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        None
-    }
-
-    fn on_a_free_port(dir: &Path) -> Redis {
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        // Somebody else may take the port meanwhile.
-        (0..5).find_map(|_| Redis::start(dir, free())).unwrap()
-    }
-
-    fn save(&self) {
-        let mut connection = TcpStream::connect(self.address).unwrap();
-        connection.write_all(b"SAVE\r\n").unwrap();
-        let mut answer = [0; 5];
-        connection.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"+OK\r\n");
-    }
-}
-
-impl Drop for Redis {
-    /// As `kill -9` does it.
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
+fn save(redis: &RedisServer) {
+    let mut connection = TcpStream::connect(redis.address()).unwrap();
+    connection.write_all(b"SAVE\r\n").unwrap();
+    let mut answer = [0; 5];
+    connection.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"+OK\r\n");
 }
 
 fn id(number: usize) -> String {
@@ -134,10 +99,10 @@ fn local(dir: &Path) -> Vec<PathBuf> {
 #[ignore = "needs a redis-server"]
 fn a_cold_tier_that_is_killed_in_the_middle_of_a_warm_up_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
-    let redis = Redis::on_a_free_port(dir.path());
-    let address = redis.address;
+    let redis = RedisServer::start(&arguments(dir.path())).unwrap();
+    let address = redis.address();
     fill(address);
-    redis.save();
+    save(&redis);
     let config = format!(
         "[blocks]\nkey = \"{{prefix_id}}\"\n[[cache.tiers]]\nbackend = \"filesystem\"\npath = \"local\"\nlayout = \"plain\"\n\
          [[cache.tiers]]\nbackend = \"redis\"\nurl = \"redis://{address}/0\"\n\
@@ -162,7 +127,7 @@ fn a_cold_tier_that_is_killed_in_the_middle_of_a_warm_up_is_waited_for() {
     std::thread::sleep(Duration::from_secs(3));
     let before = local(dir.path()).len();
     assert!(before < BLOCKS * 3 / 4, "{before}: it was over before the server was killed");
-    let _redis = Redis::start(dir.path(), address).unwrap();
+    let _redis = RedisServer::start_at(address, &arguments(dir.path())).unwrap();
     let output = warm.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");

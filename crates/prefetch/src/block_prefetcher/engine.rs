@@ -65,7 +65,7 @@ impl Core {
             queued: AtomicU64::new(0),
             shadow: Mutex::new(Shadow::new(if is_controlled { FEEDBACK_HORIZON_MS } else { DEFAULT_HORIZON_MS })),
             control: is_controlled.then(|| Mutex::new(Control::new(&config, now_ms))),
-            min_score: AtomicU64::new(f64::NEG_INFINITY.to_bits()),
+            min_score: AtomicU64::new(config.min_score.to_bits()),
             cancel: Cancel::new(),
             config,
             parts,

@@ -41,6 +41,27 @@ pub(crate) struct Lists {
     pub(crate) heads: Option<Heads>,
 }
 
+/// A row and its place in an order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed {
+    pub(crate) rank: Rank,
+    pub(crate) key: PrefixKey,
+    pub(crate) row: u32,
+}
+
+impl Placed {
+    /// Best first.
+    #[inline]
+    pub(crate) fn order(&self, other: &Placed) -> Ordering {
+        Rank::order((self.rank, self.key), (other.rank, other.key))
+    }
+
+    #[inline]
+    pub(crate) fn before(&self, other: &Placed) -> bool {
+        self.order(other) == Ordering::Less
+    }
+}
+
 /// The best row of a list that has not been taken.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cursor {
@@ -49,7 +70,6 @@ pub(crate) struct Cursor {
     pub(crate) segment: u32,
     pub(crate) row: u32,
     pub(crate) rest: List,
-    pub(crate) heads: Option<Heads>,
 }
 
 impl Cursor {
@@ -194,27 +214,27 @@ impl Segment {
 
     /// A cursor at the next row of a list.
     #[inline(always)]
-    pub(crate) fn cursor(
-        &self,
-        segment: u32,
-        mut list: List,
-        order: usize,
-        heads: Option<Heads>,
-    ) -> Result<Option<Cursor>, StorageError> {
-        let Some(row) = self.next(&mut list)? else { return Ok(None) };
-        let raw: RawRow<'_> = self.raw(row)?;
-        let (rank, key) = (raw.rank(&self.spec, order), raw.key());
-        Ok(Some(Cursor { rank, key, segment, row, rest: list, heads }))
+    pub(crate) fn cursor(&self, segment: u32, mut list: List, order: usize) -> Result<Option<Cursor>, StorageError> {
+        let Some(Placed { rank, key, row }) = self.next_placed(&mut list, order)? else { return Ok(None) };
+        Ok(Some(Cursor { rank, key, segment, row, rest: list }))
     }
 
-    /// A cursor at the best row of the next partition; it carries the partitions after it.
-    pub(crate) fn open_head(&self, segment: u32, heads: Heads, order: usize) -> Result<Option<Cursor>, StorageError> {
+    /// Takes the next row of a list.
+    #[inline(always)]
+    pub(crate) fn next_placed(&self, list: &mut List, order: usize) -> Result<Option<Placed>, StorageError> {
+        let Some(row) = self.next(list)? else { return Ok(None) };
+        let raw: RawRow<'_> = self.raw(row)?;
+        Ok(Some(Placed { rank: raw.rank(&self.spec, order), key: raw.key(), row }))
+    }
+
+    /// Takes the next partition.
+    pub(super) fn next_head(&self, heads: &mut Heads) -> Result<Option<u32>, StorageError> {
         if heads.next >= heads.end {
             return Ok(None);
         }
         let partition = self.u32_at(heads.base + heads.next as usize * 4)?;
-        let list = self.list_of(partition, order)?;
-        self.cursor(segment, list, order, Some(Heads { next: heads.next + 1, ..heads }))
+        heads.next += 1;
+        Ok(Some(partition))
     }
 
     /// The partitions of a list, in its order.

@@ -1,10 +1,9 @@
 //! Reading everything, for `inspect`: what queries take on trust once a page matches its checksum.
 
-use super::{RawRow, Segment};
+use super::{Partitions, RawRow, Segment};
 use crate::{
     StorageError,
     format::segment::{ListKind, NONE, TextRef},
-    front::Front,
 };
 use prefix_indexer_models::{PrefixKey, Rank};
 use std::ops::Range;
@@ -176,13 +175,11 @@ impl Segment {
     /// The list of all partitions is in order, and the list of the best is what merging gives.
     fn verify_best(&self, order: usize) -> Result<(), StorageError> {
         self.verify_heads(order, ListKind::All, 0..self.layout.counts.partitions as u32)?;
-        let mut front = Front::new(order, 64);
-        if let Some(heads) = self.all_heads(order) {
-            front.add_heads(self, 0, heads)?;
-        }
+        let Some(heads) = self.all_heads(order) else { return Ok(()) };
+        let mut partitions = Partitions::new(heads, order);
         let at = self.layout.top(order);
         for place in 0..self.layout.counts.top() {
-            let expected = front.next(&[self])?.map(|cursor| cursor.row);
+            let expected = partitions.next(self)?.map(|placed| placed.row);
             let listed = self.u32_at(at + place * 4)?;
             self.check(expected == Some(listed), at + place * 4, "a row in the wrong place of the list of the best")?;
         }

@@ -1,13 +1,16 @@
 //! The ranked rows of a view, merged as far as they are asked for.
 
-use super::{Order, Scope, View};
+use super::{Order, Scope, View, stream::Stream};
 use crate::{
     Row, Segment, StorageError,
-    front::Front,
-    segment::{Cursor, Heads, List},
+    segment::{Heads, List, Partitions, Placed},
 };
 use prefix_indexer_models::PrefixKey;
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BinaryHeap, HashSet, binary_heap::PeekMut},
+    sync::Arc,
+};
 
 /// Keys are compared one by one up to this many.
 const FEW: usize = 32;
@@ -24,7 +27,9 @@ pub struct Ranked<'a> {
 enum State<'a> {
     /// Only one segment has rows in the scope, and they are one list so far.
     List { segment: &'a Segment, list: List, taken: usize, heads: Option<Heads> },
-    /// Several lists.
+    /// Only one segment, whose partitions are merged.
+    Partitions { segment: &'a Segment, partitions: Partitions },
+    /// Several segments.
     Merge(Merge),
     /// What went wrong, until it has been said.
     Failed(Option<StorageError>),
@@ -32,23 +37,21 @@ enum State<'a> {
 
 #[derive(Debug)]
 struct Merge {
-    front: Front,
-    /// Per segment, what follows its list of the best over all.
-    rest: Vec<Rest>,
-    /// Keys that have been given, when several segments may hold one.
-    given: Option<Given>,
+    /// The best row of each segment, taken out of its stream.
+    heads: BinaryHeap<Head>,
+    /// The rows after them, by segment.
+    streams: Vec<Option<Stream>>,
+    /// Keys that have been given: several segments may hold one.
+    given: Given,
     /// Segments in which a row may rank behind an older one of its key.
     faint: bool,
 }
 
-#[derive(Debug)]
-struct Rest {
-    segment: u32,
-    /// Rows of the list that have not come up.
-    listed: usize,
-    /// Rows that the list had.
-    taken: usize,
-    heads: Heads,
+/// The greatest is the one that comes first: by rank, then key, then the newer segment.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    placed: Placed,
+    segment: usize,
 }
 
 impl<'a> Ranked<'a> {
@@ -72,83 +75,74 @@ impl<'a> Ranked<'a> {
 
 fn only<'a>(segment: &'a Segment, scope: Scope<'_>, order: usize) -> Result<State<'a>, StorageError> {
     let Some(lists) = segment.lists(scope, order)? else { return Ok(State::Failed(None)) };
-    match (lists.list, lists.heads) {
-        (Some(list), heads) => Ok(State::List { segment, taken: list.len(), list, heads }),
-        (None, None) => Ok(State::Failed(None)),
-        (None, Some(heads)) => {
-            let mut front = Front::new(order, 16);
-            front.add_heads(segment, 0, heads)?;
-            Ok(State::Merge(Merge { front, rest: Vec::new(), given: None, faint: false }))
-        }
-    }
+    Ok(match (lists.list, lists.heads) {
+        (Some(list), heads) => State::List { segment, taken: list.len(), list, heads },
+        (None, Some(heads)) => State::Partitions { segment, partitions: Partitions::new(heads, order) },
+        (None, None) => State::Failed(None),
+    })
 }
 
 fn several<'a>(segments: &'a [Arc<Segment>], scope: Scope<'_>, order: usize) -> Result<State<'a>, StorageError> {
-    let mut front = Front::new(order, segments.len() + 16);
-    let mut rest = Vec::new();
-    for (number, segment) in (0..).zip(segments) {
-        let Some(lists) = segment.lists(scope, order)? else { continue };
-        match (lists.list, lists.heads) {
-            (Some(list), heads) => {
-                let listed = list.len();
-                rest.extend(heads.map(|heads| Rest { segment: number, listed, taken: listed, heads }));
-                front.add_list(segment, number, list)?;
-            }
-            (None, Some(heads)) => front.add_heads(segment, number, heads)?,
-            (None, None) => {}
+    let (mut heads, mut streams) = (Vec::with_capacity(segments.len()), Vec::with_capacity(segments.len()));
+    for (number, segment) in segments.iter().enumerate() {
+        let mut stream = segment.lists(scope, order)?.map(|lists| Stream::new(lists, order));
+        if let Some(stream) = &mut stream
+            && let Some(placed) = stream.next(segment)?
+        {
+            heads.push(Head { placed, segment: number });
         }
+        streams.push(stream);
     }
     let faint = segments.iter().any(|segment| segment.is_faint(order));
-    Ok(State::Merge(Merge { front, rest, given: Some(Given::default()), faint }))
+    Ok(State::Merge(Merge { heads: heads.into(), streams, given: Given::default(), faint }))
 }
 
 impl Merge {
-    fn next(&mut self, segments: &[Arc<Segment>], order: usize) -> Result<Option<Cursor>, StorageError> {
-        while let Some(best) = self.front.next(segments)? {
-            self.refill(segments, order, best.segment)?;
+    fn next(&mut self, segments: &[Arc<Segment>], order: usize) -> Result<Option<Head>, StorageError> {
+        while let Some(mut first) = self.heads.peek_mut() {
+            let best = *first;
+            let (stream, segment) = (self.streams.get_mut(best.segment), segments.get(best.segment));
+            let next = match (stream, segment) {
+                (Some(Some(stream)), Some(segment)) => stream.next(segment)?,
+                _ => None,
+            };
+            match next {
+                Some(placed) => first.placed = placed,
+                None => drop(PeekMut::pop(first)),
+            }
             let superseded = self.faint && superseded(segments, order, &best)?;
-            if !superseded && self.given.as_mut().is_none_or(|given| given.insert(best.key)) {
+            if !superseded && self.given.insert(best.placed.key) {
                 return Ok(Some(best));
             }
         }
         Ok(None)
     }
+}
 
-    /// When the list of a segment's best has been used up, goes on with its partitions.
-    fn refill(&mut self, segments: &[Arc<Segment>], order: usize, number: u32) -> Result<(), StorageError> {
-        let Some(place) = self.rest.iter().position(|rest| rest.segment == number) else { return Ok(()) };
-        let rest = &mut self.rest[place];
-        rest.listed = rest.listed.saturating_sub(1);
-        if rest.listed == 0 {
-            let rest = self.rest.swap_remove(place);
-            self.front.add_all(after(segments, number, rest.heads, rest.taken, order)?);
-        }
-        Ok(())
+impl Ord for Head {
+    fn cmp(&self, other: &Head) -> Ordering {
+        self.placed.order(&other.placed).then(self.segment.cmp(&other.segment)).reverse()
     }
 }
 
-/// The merge of a segment's partitions without its first `taken` rows.
-fn after(
-    segments: &[Arc<Segment>],
-    number: u32,
-    heads: Heads,
-    taken: usize,
-    order: usize,
-) -> Result<Front, StorageError> {
-    let mut front = Front::new(order, 64);
-    if let Some(segment) = segments.get(number as usize) {
-        front.add_heads(segment, number, heads)?;
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Head) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
-    for _ in 0..taken {
-        front.next(segments)?;
-    }
-    Ok(front)
 }
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Head) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Head {}
 
 /// Whether a newer segment whose row may rank behind this one has its key.
-fn superseded(segments: &[Arc<Segment>], order: usize, best: &Cursor) -> Result<bool, StorageError> {
-    for segment in segments.iter().take(best.segment as usize).filter(|segment| segment.is_faint(order)) {
-        if segment.find(&best.key)?.is_some() {
+fn superseded(segments: &[Arc<Segment>], order: usize, best: &Head) -> Result<bool, StorageError> {
+    for segment in segments.iter().take(best.segment).filter(|segment| segment.is_faint(order)) {
+        if segment.find(&best.placed.key)?.is_some() {
             return Ok(true);
         }
     }
@@ -168,17 +162,26 @@ impl<'a> Ranked<'a> {
         step
     }
 
-    /// The next row of several lists, or of what follows the only one.
+    /// The next row of several segments, or of what follows the list of the only one.
     fn step(&mut self) -> Result<Option<Row<'a>>, StorageError> {
-        if let State::List { taken, heads, .. } = &mut self.state {
+        if let State::List { segment, taken, heads, .. } = &mut self.state {
             let Some(heads) = heads.take() else { return Ok(None) };
-            let front = after(self.segments, 0, heads, *taken, self.order)?;
-            self.state = State::Merge(Merge { front, rest: Vec::new(), given: None, faint: false });
+            let mut partitions = Partitions::new(heads, self.order);
+            partitions.skip(segment, *taken)?;
+            self.state = State::Partitions { segment, partitions };
         }
-        let State::Merge(merge) = &mut self.state else { return Ok(None) };
-        let Some(best) = merge.next(self.segments, self.order)? else { return Ok(None) };
-        let Some(segment) = self.segments.get(best.segment as usize) else { return Ok(None) };
-        segment.row(best.row).map(Some)
+        match &mut self.state {
+            State::Partitions { segment, partitions } => match partitions.next(segment)? {
+                Some(placed) => segment.row(placed.row).map(Some),
+                None => Ok(None),
+            },
+            State::Merge(merge) => {
+                let Some(best) = merge.next(self.segments, self.order)? else { return Ok(None) };
+                let Some(segment) = self.segments.get(best.segment) else { return Ok(None) };
+                segment.row(best.placed.row).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 }
 

@@ -99,3 +99,19 @@ fn a_hundred_thousand_partitions() {
     let one = Scope { tenant: Some("t77777"), model_id: Some("m0") };
     assert_eq!(view.ranked(one, Order::Recency).map(|row| row.unwrap().prefix_id()).collect::<Vec<_>>(), ["p77777"]);
 }
+
+/// Ranks say nothing, keys decide: in the queue of partitions that begin, in the heap of those that go on, and between them.
+#[test]
+fn partitions_whose_rows_rank_alike() {
+    let alike = |event: PrefixEvent| PrefixEvent { timestamp_ms: event.timestamp_ms % 7 + 1_700_000_000_000, ..event };
+    let all: Vec<PrefixEvent> = events(6_000, 201, 2).map(alike).collect();
+    let table = table(&all, Shard::WHOLE);
+    let view = View::new(IndexSpec::default(), vec![Arc::new(open(bytes_of_table(&table)))]).unwrap();
+    let stats: Vec<_> = table.rows().map(|row| row.to_stats()).collect();
+    for order in [Order::Rung(0), Order::Recency] {
+        for scope in [Scope::default(), Scope { tenant: None, model_id: Some("m1") }] {
+            let listed = view.ranked(scope, order).map(|row| row.unwrap().to_stats());
+            assert!(listed.eq(expected(view.spec(), &stats, scope, order)));
+        }
+    }
+}

@@ -2,10 +2,13 @@
 
 mod any_order;
 mod layout;
+mod located;
+mod patience;
 mod scan;
 mod strict;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 use crate::{
     TraceError,
@@ -15,7 +18,9 @@ use crate::{
     rows::Rows,
 };
 use layout::Layouts;
+use patience::Patience;
 use prefix_indexer_models::{EventColumns, EventRef, MAX_INTEGER, Span};
+use usual::Names;
 
 pub(super) const FORMAT: Format = Format {
     name: "events",
@@ -58,6 +63,16 @@ fn sniff(head: &[u8]) -> bool {
     prefix.is_some() || [tenant, page, time].iter().flatten().count() >= 2
 }
 
+/// Bytes that are few enough for a string of any field.
+const SHORT: usize = 1 << 16;
+
+/// Whether two strings are the same. Those outside the text are.
+#[inline]
+fn same(bytes: &[u8], one: Span, other: Span) -> bool {
+    let text = |span: Span| bytes.get(span.start as usize..span.end as usize);
+    text(one) == text(other)
+}
+
 /// What decodes lines that are in memory already.
 pub(crate) fn decoder() -> Box<dyn LineDecoder> {
     Box::new(Decoder)
@@ -81,8 +96,14 @@ struct Decoder;
 impl LineDecoder for Decoder {
     fn decode(self: Box<Self>, rows: &mut Rows<'_>) -> Result<(), TraceError> {
         let bytes = rows.text().as_bytes();
-        let mut layouts = Layouts::default();
+        let (mut names, mut layouts) = (Names::default(), Layouts::default());
+        let (mut usual, mut located) = (Patience::default(), Patience::default());
         loop {
+            if usual.attempt(|| usual::push_line(bytes, rows, &mut names))
+                || located.attempt(|| located::push_line(bytes, rows))
+            {
+                continue;
+            }
             if let Some((fields, end)) = layouts.read(bytes, rows.next_start())
                 && fields.surely_valid(bytes)
             {
@@ -169,9 +190,7 @@ impl Fields {
     #[inline]
     fn surely_valid(&self, bytes: &[u8]) -> bool {
         const ALL: u16 = (1 << REQUIRED) - 1;
-        const SHORT: u32 = 1 << 16;
-        let text = |span: Span| bytes.get(span.start as usize..span.end as usize);
-        let length = |span: Span| span.end.wrapping_sub(span.start);
+        let length = |span: Span| span.end.wrapping_sub(span.start) as usize;
         let required = [self.prefix_id, self.tenant, self.model_id];
         let optional = [self.parent_id, self.session_id, self.event_id];
         self.seen & ALL == ALL
@@ -179,7 +198,7 @@ impl Fields {
             && optional.into_iter().all(|span| length(span) < SHORT)
             && self.page_start <= self.page_end
             && (0.0..f64::MAX).contains(&self.latency_ms)
-            && (self.parent_id.is_none() || text(self.parent_id) != text(self.prefix_id))
+            && (self.parent_id.is_none() || !same(bytes, self.parent_id, self.prefix_id))
     }
 
     /// Appends the event, which is valid.

@@ -1,14 +1,14 @@
-//! The fastest path: a line that is laid out as an earlier one, the same keys in the same order with the same spacing.
+//! The second fastest path: a line that is laid out as an earlier one, the same keys in the same order with the same spacing.
 
-use super::{Fields, scan::value};
+use super::{
+    Fields,
+    patience::{MISSES, RETRY},
+    scan::value,
+};
 use crate::words::load_two;
 
 /// Layouts remembered: lines with and without the optional fields, mostly.
 const REMEMBERED: usize = 8;
-
-/// Lines in a row that no layout fits before layouts are tried and learned only now and then: the order of fields is random.
-const PATIENCE: u32 = 16;
-const RETRY: u32 = 64;
 
 /// What is between the values of a line.
 #[derive(Debug, Clone, Default)]
@@ -129,7 +129,7 @@ impl Layouts {
     /// Lines with and without an optional field are alike up to there, so the next layout goes on where one gives up.
     #[inline]
     pub(super) fn read(&mut self, bytes: &[u8], start: usize) -> Option<(Fields, usize)> {
-        if self.misses > PATIENCE {
+        if self.misses > MISSES {
             return None;
         }
         let begin = || Progress { slot: 0, at: start, fields: Fields::default() };
@@ -160,7 +160,7 @@ impl Layouts {
     /// Something to note the layout of the line at `start` in, if it is worth it.
     pub(super) fn draft(&mut self, start: usize) -> Option<&mut Layout> {
         self.misses += 1;
-        if self.misses > PATIENCE && !self.misses.is_multiple_of(RETRY) {
+        if self.misses > MISSES && !self.misses.is_multiple_of(RETRY) {
             self.draft.usable = false;
             return None;
         }
@@ -175,7 +175,7 @@ impl Layouts {
             return;
         }
         // The next line shows whether it was worth it.
-        self.misses = self.misses.min(PATIENCE);
+        self.misses = self.misses.min(MISSES);
         match self.layouts.get_mut(self.next) {
             Some(oldest) => std::mem::swap(oldest, &mut self.draft),
             None => self.layouts.push(std::mem::take(&mut self.draft)),

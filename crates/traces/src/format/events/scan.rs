@@ -40,7 +40,7 @@ pub(super) fn string(bytes: &[u8], at: usize) -> Option<Span> {
 
 /// A bit for each byte that is a quote, a backslash or a control character.
 #[inline]
-fn special(bytes: u128) -> u32 {
+pub(super) fn special(bytes: u128) -> u32 {
     let bytes = u8x16::new(bytes.to_le_bytes());
     let control = bytes.simd_eq(bytes.min(u8x16::splat(b' ' - 1)));
     (bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\')) | control).to_bitmask()
@@ -75,6 +75,20 @@ fn more_digits(bytes: &[u8], at: usize, first: u64) -> Option<(u64, usize)> {
         }
     }
     (length <= 18 && first & 0xff != 0).then_some((value, length))
+}
+
+/// The value and length of 8 to 15 digits without a zero in front.
+#[inline(always)] // as `digits`
+pub(super) fn long_integer(text: [u8; 16]) -> Option<(u64, usize)> {
+    let zeros = u128::from_le_bytes(text) ^ u128::from_le_bytes([b'0'; 16]);
+    let (first, rest) = (zeros as u64, (zeros >> 64) as u64);
+    let count = digits_before(rest);
+    if digits_before(first) < 8 || count == 8 || first & 0xff == 0 {
+        return None;
+    }
+    // As `short`, and 0 for no digit.
+    let low = eight((rest << (56 - 8 * count)) << 8);
+    Some((eight(first) * POWERS[count] + low, 8 + count))
 }
 
 /// Powers of ten.
@@ -116,8 +130,8 @@ fn eight(digits: u64) -> u64 {
     (fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff
 }
 
-#[inline]
-fn integer(bytes: &[u8], at: usize, max: u64) -> Option<(u64, usize)> {
+#[inline(always)] // as `digits`
+pub(super) fn integer(bytes: &[u8], at: usize, max: u64) -> Option<(u64, usize)> {
     let (value, length) = digits(bytes, at)?;
     (value <= max).then_some((value, at + length))
 }
@@ -125,7 +139,7 @@ fn integer(bytes: &[u8], at: usize, max: u64) -> Option<(u64, usize)> {
 /// A decimal. Up to 15 digits are an exact integer divided by an exact power of ten, which rounds as the standard library
 /// does; it reads the longer ones.
 #[inline(always)] // as `digits`
-fn decimal(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
+pub(super) fn decimal(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
     short_decimal(bytes, at).or_else(|| any_decimal(bytes, at))
 }
 

@@ -1,4 +1,4 @@
-//! The slowest and strictest path: any line that JSON allows. The other two must agree with it.
+//! The slowest and strictest path: any line that JSON allows. The other three must agree with it.
 
 use super::{Fields, MAX_DEPTH, MAX_LAYER, MAX_LONG, NAMES, REQUIRED};
 use crate::{error::Fault, json, rows::Rows};

@@ -1,4 +1,4 @@
-//! The three paths agree, to the bit.
+//! All paths agree, to the bit.
 
 use super::*;
 use crate::{BadLines, TraceOptions};
@@ -67,6 +67,88 @@ fn a_plain_line_takes_every_path() {
     any_order::fields(LINE.as_bytes(), span, layouts.draft(0)).unwrap();
     layouts.learn();
     assert_eq!(layouts.read(LINE.as_bytes(), 0).unwrap().1, LINE.len());
+}
+
+/// Whether a path takes a line that others follow.
+fn takes(line: &str, mut path: impl FnMut(&[u8], &mut Rows<'_>) -> bool) -> bool {
+    let (mut taken, more) = (0, " ".repeat(64));
+    outcome(&format!("{more}\n{line}\n{line}\n{more}"), |rows| {
+        let bytes = rows.text().as_bytes();
+        rows.skip_line(more.len());
+        while path(bytes, rows) {
+            taken += 1;
+        }
+    });
+    assert!(taken == 0 || taken == 2, "{line}: {taken}");
+    taken > 0
+}
+
+fn is_usual(line: &str) -> bool {
+    let mut names = Names::default();
+    takes(line, |bytes, rows| usual::push_line(bytes, rows, &mut names))
+}
+
+/// Whether a line is read wherever its fields are: every rotation of them is, or none.
+fn is_located(line: &str) -> bool {
+    let blank = if line.contains(", \"") { ", " } else { "," };
+    let fields: Vec<&str> = line[1..line.len() - 1].split(blank).collect();
+    let mut rotations = (0..fields.len()).map(|by| {
+        let mut fields = fields.clone();
+        fields.rotate_left(by);
+        let line = format!("{{{}}}", fields.join(blank));
+        agree(&format!("{line}\n{line}\n{line}\n"));
+        takes(&line, located::push_line)
+    });
+    let first = rotations.next().unwrap();
+    assert!(rotations.all(|taken| taken == first), "{line}");
+    first
+}
+
+#[test]
+fn usual_lines_take_the_fastest_path() {
+    let dense = LINE.replace(", ", ",").replace(": ", ":");
+    for line in [LINE, &dense] {
+        let with = |from: &str, to: &str| line.replace(from, to);
+        let tail = line.find("17000000").unwrap() + 13;
+        let (tail, required) = (&line[tail..], format!("{}}}", &line[..tail]));
+        let null = ["\"p-16\"", "4", "\"s1\"", "\"e1\""].iter().fold(tail.to_owned(), |tail, value| {
+            let (before, after) = tail.split_once(value).unwrap();
+            format!("{before}null{after}")
+        });
+        for usual in [
+            line.to_owned(),
+            required.clone(),
+            line.replace(tail, &null),
+            with("acme", &"t".repeat(100)),
+            with("p-17", &"p".repeat(100)),
+            with("1700000000000", "5"),
+            with("65536", "922337203685477580"),
+        ] {
+            assert!(is_usual(&usual), "{usual}");
+            assert_eq!(is_located(&usual), !usual.contains("null"), "{usual}");
+            agree(&usual);
+            agree(&format!("{usual}\n{line}\n{usual}\n{}\n", with("llama", "mistral")));
+        }
+        for unusual in [
+            with("\"p-16\"", "\"p-17\""),
+            with("20", "9"),
+            with("acme", ""),
+            with("acme", "a\\u0062"),
+            with("12.75", "1e999"),
+            with("\"s1\"", "7"),
+            with("tenant", "tenans"),
+            required.replace('}', " }"),
+            required.replace('}', ",}"),
+            with("\"layer\"", "x\"layer\""),
+            with("\"layer\"", ",\"layer\""),
+            with("\"layer\"", "\"layer\":1,\"layer\""),
+            with("llama", &"x".repeat(SHORT)),
+        ] {
+            assert!(!is_usual(&unusual), "{unusual}");
+            assert!(!is_located(&unusual), "{unusual}");
+            agree(&format!("{unusual}\n{line}\n{unusual}\n{line}\n"));
+        }
+    }
 }
 
 #[test]
@@ -183,7 +265,7 @@ proptest! {
     ) {
         let text: Vec<String> = events.into_iter().map(|mut fields| {
             fields.extend(extra.iter().cloned());
-            let by = turn.index(fields.len());
+            let by = turn.index(2 * fields.len()).saturating_sub(fields.len());
             fields.rotate_left(by);
             line(&fields, &comma, &colon)
         }).collect();
@@ -192,12 +274,17 @@ proptest! {
 
     #[test]
     fn damaged_lines_mean_the_same_on_every_path(
-        at in any::<prop::sample::Index>(), with in "[\\x00-\\x7f]{0,3}", cut in 0usize..4,
+        at in any::<prop::sample::Index>(), with in "[\\x00-\\x7f]{0,3}", cut in 0usize..4, turn in 0usize..13, dense in any::<bool>(),
     ) {
-        let start = at.index(LINE.len());
-        let mut damaged = LINE.to_owned();
-        damaged.replace_range(start..(start + cut).min(LINE.len()), &with.replace('\n', " "));
+        let blank = if dense { "," } else { ", " };
+        let line = if dense { LINE.replace(", ", ",").replace(": ", ":") } else { LINE.to_owned() };
+        let mut fields: Vec<&str> = line[1..line.len() - 1].split(blank).collect();
+        fields.rotate_left(turn);
+        let line = format!("{{{}}}", fields.join(blank));
+        let start = at.index(line.len());
+        let mut damaged = line.clone();
+        damaged.replace_range(start..(start + cut).min(line.len()), &with.replace('\n', " "));
         agree(&damaged);
-        agree(&format!("{LINE}\n{damaged}\n{LINE}\n{damaged}"));
+        agree(&format!("{line}\n{damaged}\n{line}\n{damaged}\n{line}"));
     }
 }
