@@ -16,7 +16,7 @@ use prefix_indexer_cache_object_store::{ObjectStoreBackend, Settings};
 use prefix_indexer_cache_redis::{RedisBackend, RedisConfig, RedisServer};
 use prefix_indexer_prefetch::{
     Attempts, BlockValue, Cancel, Dress, FetchCtx, FetchPolicy, Fetched, Fetcher, PrefetchError, PrefetchRequest,
-    TierFetcher, WarmBlock, WarmOptions, Warmup, quiet_runtime,
+    TierFetcher, WARM_PATIENCE, WarmBlock, WarmOptions, Warmup, quiet_runtime,
 };
 use std::{
     fs,
@@ -96,8 +96,11 @@ fn redis(runtimes: &Runtimes, server: &RedisServer) -> Result<Source> {
     let config = RedisConfig { url: url.clone(), ..RedisConfig::default() };
     let tier = runtimes.quiet.block_on(RedisBackend::open(config))?;
     runtimes.quiet.block_on(fill(&tier))?;
-    let connection =
-        runtimes.client.block_on(async { redis::Client::open(url)?.get_multiplexed_async_connection().await })?;
+    // Files that wait for the disk make answers wait.
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(WARM_PATIENCE));
+    let connection = runtimes
+        .client
+        .block_on(async { redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&patient).await })?;
     let bare = move |key: String| -> BoxFuture<'static, Result<Bytes>> {
         let mut connection = connection.clone();
         Box::pin(async move {
@@ -231,7 +234,9 @@ fn dress() -> Dress {
 /// The time that a warm-up of all blocks takes.
 fn warm(runtimes: &Runtimes, cache: &CacheManager) -> Result<Duration> {
     let fetcher = TierFetcher::new(cache.clone(), runtimes.quiet.handle().clone(), BlockValue::Raw, dress());
-    let attempts = Attempts::new(Arc::new(fetcher), None, dress(), FetchPolicy::default());
+    // As the command: a tier that does not answer for a while is waited for.
+    let policy = FetchPolicy { patience: WARM_PATIENCE, ..FetchPolicy::default() };
+    let attempts = Attempts::new(Arc::new(fetcher), None, dress(), policy);
     let block = |number| WarmBlock { key: key(number), bytes: SIZE as u64, probability: 0.5 };
     let blocks: Vec<WarmBlock> = (0..BLOCKS).map(block).collect();
     let options = WarmOptions { in_flight: IN_FLIGHT, deadline: None };

@@ -82,9 +82,14 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     fs::create_dir_all(&scratch)?;
     let bench = Bench { ours: Ours::new()?, peers: Peers::new(with_peers)?, rounds, scratch };
     let mut report = Report::new(machine::describe()?, rounds, bench.peers.skipped());
+    let mut failed = false;
     for (name, scenario) in SCENARIOS.iter().filter(|(name, _)| only.is_empty() || only.contains(name)) {
         eprintln!("== {name}");
-        scenario(&bench, &mut report).with_context(|| format!("scenario {name}"))?;
+        // What the others measured is not lost with it.
+        if let Err(error) = scenario(&bench, &mut report) {
+            failed = true;
+            report.skip(&format!("{name} failed: {error:#}"));
+        }
     }
     fs::remove_dir_all(&bench.scratch)?;
     let table = report.markdown();
@@ -92,7 +97,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     if write {
         report.write(&root()?)?;
     }
-    Ok(if report.all_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.all_met() && !failed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Middle of the values; of two middles the lower, so that it was measured.

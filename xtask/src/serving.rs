@@ -57,7 +57,7 @@ impl Serving {
         bail!("the service does not become ready")
     }
 
-    /// Resident bytes now, on Linux.
+    /// Anonymous resident bytes now, on Linux: mapped pages of segments are the system's to drop.
     pub(crate) fn resident(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;

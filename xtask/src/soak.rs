@@ -3,9 +3,15 @@
 use crate::{process, root, serving::Serving};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::{path::Path, process::Command, thread};
+use std::{
+    path::Path,
+    process::Command,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
 
-/// Memory may rise this much above where it was after two minutes: allocators breathe.
+/// Memory may rise this much above where it was in the second minute: allocators breathe.
 pub(crate) const BREATH: f64 = 1.25;
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -37,12 +43,13 @@ pub(crate) struct Minute {
     pub(crate) questions_per_second: f64,
     pub(crate) p99_ms: f64,
     pub(crate) events_per_second: f64,
-    /// Bytes at its end.
+    /// Anonymous bytes: the median of a look a second. What is dirty grows and is flushed, and merging takes memory for a while, so that one
+    /// look may find a third more than another.
     pub(crate) resident: u64,
 }
 
-/// Full load for so many minutes, on the programs in `release`; the most memory in a later minute over that at the end of the second one,
-/// when what is bounded is full: tables, buffers, the allocator's own. An answer that is an error ends it.
+/// Full load for so many minutes, on the programs in `release`; the most memory in a later minute over that in the second one, when what is
+/// bounded is full: tables, buffers, the allocator's own. An answer that is an error ends it.
 pub(crate) fn minutes_of_load(
     release: &Path,
     data: &Path,
@@ -56,12 +63,26 @@ pub(crate) fn minutes_of_load(
     let benches = release.join("prefix-indexer-benches");
     let (mut first, mut growth) = (None, 1.0);
     for number in 1..=minutes {
-        let (asked, ingested) = thread::scope(|scope| {
-            let ingesting = scope.spawn(|| load(&benches, &serving, &["60", "4", "ingest", "1000", "1000000"]));
-            let asked = load(&benches, &serving, &["60", "50", "suggest", "/v1/suggest?top_k=10"]);
-            Ok::<_, anyhow::Error>((asked?, ingesting.join().map_err(|_| anyhow::anyhow!("the load panicked"))??))
+        let (asked, ingested, mut resident) = thread::scope(|scope| {
+            let (done, ended) = mpsc::channel::<()>();
+            let serving = &serving;
+            let watching = scope.spawn(move || {
+                let mut seen = Vec::new();
+                while ended.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+                    seen.extend(serving.resident());
+                }
+                seen
+            });
+            let ingesting = scope.spawn(|| load(&benches, serving, &["60", "4", "ingest", "1000", "1000000"]));
+            let asked = load(&benches, serving, &["60", "50", "suggest", "/v1/suggest?top_k=10"]);
+            let ingested = ingesting.join().map_err(|_| anyhow::anyhow!("the load panicked"));
+            drop(done);
+            let resident = watching.join().map_err(|_| anyhow::anyhow!("who watched its memory panicked"))?;
+            Ok::<_, anyhow::Error>((asked?, ingested??, resident))
         })?;
-        let resident = serving.resident().context("this system does not tell the memory of a process")?;
+        resident.sort_unstable();
+        let resident =
+            *resident.get(resident.len() / 2).context("this system does not tell the memory of a process")?;
         let of = |answer: &Value, name: &str| answer[name].as_f64().with_context(|| format!("no {name} in {answer}"));
         let minute = Minute {
             questions_per_second: of(&asked, "requests_per_second")?,

@@ -466,23 +466,26 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_sync_that_fails_stops_the_log() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut log = writer(dir.path());
-        append(&mut log, &["a"]);
-        let stage = |log: &mut LogWriter| {
-            log.stage(|out| {
-                out.push(b'b');
-                Ok(())
-            })
-            .unwrap();
-            log.begin()
-        };
-        stage(&mut log).unwrap();
-        // A pipe cannot be synced.
-        let (_reader, pipe) = io::pipe().unwrap();
-        log.file = Arc::new(File::from(std::os::fd::OwnedFd::from(pipe)));
-        assert!(log.finish().unwrap_err().to_string().contains("cannot sync"));
-        assert!(matches!(stage(&mut log), Err(StorageError::Halted { .. })));
-        assert_eq!(log.next(), 2, "nobody knows whether the second record is there");
+        // Short groups are synced here, long ones by the thread.
+        for (length, overlapped) in [(1, false), (OVERLAPPED, true)] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut log = writer(dir.path());
+            append(&mut log, &["a"]);
+            let stage = |log: &mut LogWriter| {
+                log.stage(|out| {
+                    out.resize(out.len() + length, b'b');
+                    Ok(())
+                })
+                .unwrap();
+                log.begin()
+            };
+            // It takes everything, and cannot be synced.
+            log.file = Arc::new(OpenOptions::new().write(true).open("/dev/null").unwrap());
+            stage(&mut log).unwrap();
+            assert_eq!(log.overlapped, overlapped);
+            assert!(log.finish().unwrap_err().to_string().contains("cannot sync"));
+            assert!(matches!(stage(&mut log), Err(StorageError::Halted { .. })));
+            assert_eq!(log.next(), 2, "nobody knows whether the second record is there");
+        }
     }
 }

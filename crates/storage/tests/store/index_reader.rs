@@ -1,7 +1,7 @@
 //! A reader follows a writer generation by generation.
 
 use crate::support::{batch, events, position, stats};
-use prefix_indexer_models::IndexSpec;
+use prefix_indexer_models::{EventBatch, IndexSpec};
 use prefix_indexer_storage::{Batch, Commit, IndexReader, OpenOptions, StorageError, StoreKind, open};
 
 #[test]
@@ -87,4 +87,22 @@ fn a_damaged_manifest_leaves_the_reader_where_it_was() {
     std::fs::write(dir.path().join("MANIFEST"), b"rubbish").unwrap();
     assert!(matches!(reader.refresh(), Err(StorageError::Corrupt { .. })));
     assert_eq!(stats(&reader.view()), before);
+}
+
+/// However often a writer is killed before it could flush, the next one counts some hundred thousand events again at most.
+#[test]
+fn the_log_does_not_grow_from_kill_to_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(IndexReader::spec_of(dir.path()), Err(StorageError::Absent { .. })));
+    let mut logged = Vec::new();
+    for kill in 1..=6 {
+        let options = OpenOptions { spec: Some(IndexSpec::default()), ..OpenOptions::default() };
+        let mut store = open(StoreKind::Segments, dir.path(), options).unwrap();
+        assert_eq!(store.status().counters.events, (kill - 1) * 100_000);
+        let many: EventBatch = events(100).into_iter().cycle().take(100_000).collect();
+        store.append(&[many.into()]).unwrap();
+        logged.push(store.status().log_bytes);
+    }
+    assert!(logged[..5].is_sorted_by(|a, b| a < b) && logged[5] == 0, "{logged:?}");
+    assert_eq!(IndexReader::spec_of(dir.path()).unwrap(), IndexSpec::default());
 }
