@@ -9,8 +9,16 @@ use std::{
 };
 
 /// The cargo that runs this task, with arguments separated by spaces.
+///
+/// It is told nothing of the package that runs it: build scripts that look at such variables (that of `ring` does) would run again, and all
+/// that depends on them be compiled again, each time after a cargo that was called by hand.
 pub(crate) fn cargo(arguments: &str) -> Result<Command> {
-    program(&std::env::var("CARGO").unwrap_or("cargo".to_owned()), arguments)
+    let mut command = program(&std::env::var("CARGO").unwrap_or("cargo".to_owned()), arguments)?;
+    let of_a_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_a_package)) {
+        command.env_remove(name);
+    }
+    Ok(command)
 }
 
 pub(crate) fn program(name: &str, arguments: &str) -> Result<Command> {
